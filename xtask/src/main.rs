@@ -1,0 +1,2 @@
+//! The one menu: `cargo xtask ci | lab | e2e`.
+fn main() {}
