@@ -1,2 +1,52 @@
-//! The one menu: `cargo xtask ci | lab | e2e`.
-fn main() {}
+//! The one menu of the repository: `cargo xtask ci | lab | e2e`.
+//!
+//! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
+//! ships; nothing in the workspace depends on this package.
+mod ci;
+#[allow(dead_code, reason = "the skeleton is ahead of its users")]
+mod lab;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Build, test and lab menu of NeverStop",
+    disable_version_flag = true
+)]
+struct Menu {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run every check in order (or only the named steps)
+    Ci {
+        /// Steps to run alone, for example `fmt clippy`; all of them when none is named
+        #[arg(value_enum)]
+        steps: Vec<ci::Step>,
+    },
+    /// The lab: two Ceph clusters mirroring to each other under two OpenStack clouds, on this machine
+    #[command(subcommand)]
+    Lab(lab::Verb),
+    /// Run the end-to-end scenarios against the running lab
+    E2e,
+}
+
+fn main() -> ExitCode {
+    let done: Result<()> = match Menu::parse().verb {
+        Verb::Ci { steps } => ci::run(&steps),
+        Verb::Lab(verb) => lab::run(&verb),
+        Verb::E2e => ci::e2e(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The lab: two sites, each a real Ceph cluster under a real OpenStack cloud, from the distribution's packages, on
+//! this machine. Every byte it keeps lies under one state folder ([`State`]); `purge` removes that folder.
+//!
+//! Lives here: the verbs and their order over the halves ([`ceph`], [`guest`], [`openstack`]). The halves know the
+//! supervisor ([`process`]) and the state folder, not each other; what one needs of another is a path in [`State`].
+pub(crate) mod ceph;
+pub(crate) mod command;
+pub(crate) mod guest;
+pub(crate) mod openstack;
+pub(crate) mod packages;
+pub(crate) mod process;
+mod procfs;
+pub(crate) mod state;
+
+use anyhow::{Context, Result};
+use clap::{Subcommand, ValueEnum};
+use process::Supervisor;
+use state::State;
+use std::time::{Duration, Instant};
+
+/// One of the two sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Site {
+    /// Site A
+    A,
+    /// Site B
+    B,
+}
+
+impl Site {
+    /// Both, in order.
+    pub(crate) const BOTH: [Self; 2] = [Self::A, Self::B];
+
+    /// `a` or `b`.
+    pub(crate) fn letter(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// `site-a` or `site-b`: the Ceph site name, and the folder's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::A => "site-a",
+            Self::B => "site-b",
+        }
+    }
+
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// One half of the lab, to bring up alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The two Ceph clusters
+    Ceph,
+    /// The guest image
+    Guest,
+    /// The two OpenStack clouds
+    Openstack,
+}
+
+/// What can be done with the lab.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Bring everything up; quick when it is up already, continues on existing data
+    Up {
+        /// Bring up only this part
+        #[arg(long, value_enum)]
+        only: Option<Part>,
+    },
+    /// Say what runs and how it is
+    Status,
+    /// Stop everything, keep the data
+    Down,
+    /// Stop everything and remove the data
+    Purge,
+    /// SIGKILL every process of a site at once, its guests too: the site is lost
+    Kill {
+        /// Which site
+        site: Site,
+    },
+    /// Bring a killed site back
+    Start {
+        /// Which site
+        site: Site,
+    },
+    /// SIGSTOP every process of a site: it hangs without closing a connection
+    Freeze {
+        /// Which site
+        site: Site,
+    },
+    /// SIGCONT every process of a site
+    Thaw {
+        /// Which site
+        site: Site,
+    },
+}
+
+/// Runs one verb. Only one runs at a time per state folder; a second one waits.
+pub(crate) fn run(verb: &Verb) -> Result<()> {
+    let state = State::from_env()?;
+    if let Verb::Purge = verb {
+        // the lock lies in the folder that purge removes: it goes last
+        let lock = state.lock()?;
+        down(&state)?;
+        openstack::purge(&state)?;
+        ceph::purge(&state)?;
+        state.remove()?;
+        drop(lock);
+        return Ok(());
+    }
+    let _lock = state.lock()?;
+    match verb {
+        Verb::Up { only } => up(&state, *only),
+        Verb::Status => {
+            let parts = [ceph::status(&state), openstack::status(&state)];
+            parts.into_iter().collect::<Result<Vec<()>>>().map(drop)
+        }
+        Verb::Down => down(&state),
+        Verb::Purge => Ok(()),
+        Verb::Kill { site } => {
+            // guests first would give the site time to notice: services and guests go in the same breath
+            let killed = Supervisor::new(&state).kill_site(*site)?;
+            openstack::kill(&state, *site)?;
+            println!("{}: {killed} processes killed", site.name());
+            Ok(())
+        }
+        Verb::Start { site } => {
+            timed("ceph", || ceph::start(&state, *site))?;
+            timed("openstack", || openstack::start(&state, *site))
+        }
+        Verb::Freeze { site } => Supervisor::new(&state)
+            .freeze(*site)
+            .map(|n| println!("{n} processes stopped")),
+        Verb::Thaw { site } => Supervisor::new(&state)
+            .thaw(*site)
+            .map(|n| println!("{n} processes continued")),
+    }
+}
+
+fn up(state: &State, only: Option<Part>) -> Result<()> {
+    let wanted = |part| only.is_none_or(|one| one == part);
+    if wanted(Part::Ceph) {
+        timed("ceph", || ceph::up(state))?;
+    }
+    if wanted(Part::Guest) {
+        timed("guest", || guest::up(state))?;
+    }
+    if wanted(Part::Openstack) {
+        timed("openstack", || openstack::up(state))?;
+    }
+    println!("state folder: {}", state.root().display());
+    Ok(())
+}
+
+/// Stops the services before the storage they use, then whatever an interrupted run left behind.
+fn down(state: &State) -> Result<()> {
+    let supervisor = Supervisor::new(state);
+    timed("openstack down", || openstack::down(state))?;
+    timed("ceph down", || ceph::down(state))?;
+    let left = supervisor.reap(Duration::from_secs(10))?;
+    if left > 0 {
+        println!("{left} leftover processes ended");
+    }
+    Ok(())
+}
+
+fn timed(what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    work().with_context(|| what.to_owned())?;
+    println!("{what}: {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! The supervisor: starts processes that outlive it, and finds, stops, kills and freezes them later by what it wrote
+//! down and by what it left in their environment, never by a program's name. Knows no service.
+//!
+//! A process is ours when its record still fits (id, start time and boot), when it is in the session of a recorded
+//! one, when it carries [`MARK`] in its environment, when it is a daemon whose arguments name the state folder, or
+//! when its parent is ours.
+use super::{Site, command::wait_until, procfs, procfs::Stat, state::State, state::write_file};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// The environment variable every process of the lab carries: `GROUP:SITE:NAME:STATE FOLDER`.
+const MARK: &str = "NEVERSTOP_LAB_PROCESS";
+/// After a SIGKILL a process is gone at once, unless the kernel has it in a disk wait.
+const KILL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Which half a process belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Group {
+    /// Ceph daemons.
+    Ceph,
+    /// Services of a cloud.
+    Openstack,
+    /// What both clouds share: database, message broker, libvirt.
+    Infra,
+}
+
+impl Group {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ceph => "ceph",
+            Self::Openstack => "openstack",
+            Self::Infra => "infra",
+        }
+    }
+}
+
+/// A process to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    /// Unique in the lab; names the record and the log.
+    pub(crate) name: String,
+    /// The site that loses it when it is killed; `None` for what the sites share.
+    pub(crate) site: Option<Site>,
+    /// The half it belongs to.
+    pub(crate) group: Group,
+    /// Program.
+    pub(crate) command: PathBuf,
+    /// Arguments; no secrets.
+    pub(crate) args: Vec<OsString>,
+    /// Additional environment.
+    pub(crate) env: Vec<(String, OsString)>,
+    /// Working directory; the state folder when `None`.
+    pub(crate) cwd: Option<PathBuf>,
+    /// User to run as, by name; ours when `None`.
+    pub(crate) user: Option<String>,
+}
+
+impl Spec {
+    /// A process with arguments and nothing else.
+    pub(crate) fn new(
+        group: Group,
+        site: Option<Site>,
+        name: impl Into<String>,
+        command: impl Into<PathBuf>,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            site,
+            group,
+            command: command.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: None,
+            user: None,
+        }
+    }
+
+    /// With one more environment variable.
+    pub(crate) fn env(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+}
+
+/// What is written down about a started process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// As in [`Spec`].
+    pub(crate) name: String,
+    /// As in [`Spec`].
+    pub(crate) site: Option<Site>,
+    /// As in [`Spec`].
+    pub(crate) group: Group,
+    /// Process id, also of its session and process group.
+    pub(crate) pid: u32,
+    /// Start time in clock ticks since boot.
+    pub(crate) start: u64,
+    /// The boot it belongs to.
+    pub(crate) boot: String,
+    /// Program and arguments.
+    pub(crate) argv: Vec<String>,
+}
+
+/// A running process of the lab.
+#[derive(Clone, Copy, Debug)]
+struct Ours {
+    pid: u32,
+    start: u64,
+    site: Option<Site>,
+}
+
+/// Starts and ends the processes of one state folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervisor<'a> {
+    state: &'a State,
+}
+
+impl<'a> Supervisor<'a> {
+    /// For one state folder.
+    pub(crate) fn new(state: &'a State) -> Self {
+        Self { state }
+    }
+
+    /// Starts a process in a session of its own, output appended to `log/NAME.log`. Does nothing when the process of
+    /// this name is alive. Returns whether it started one.
+    ///
+    /// # Errors
+    /// The program cannot be started, the user does not exist, or the record cannot be written.
+    pub(crate) fn start(&self, spec: &Spec) -> Result<bool> {
+        if self.alive(&spec.name)? {
+            return Ok(false);
+        }
+        let log = self.state.log_dir().join(format!("{}.log", spec.name));
+        let log = fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let site = spec.site.map_or("-", Site::letter);
+        let root = self.state.root();
+        let mut command = Command::new(&spec.command);
+        command
+            .args(&spec.args)
+            .env(
+                MARK,
+                format!("{}:{site}:{}:{}", spec.group.name(), spec.name, root.display()),
+            )
+            .envs(spec.env.iter().map(|(key, value)| (key, value)))
+            .current_dir(spec.cwd.as_deref().unwrap_or(root))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if let Some(user) = &spec.user {
+            let (uid, gid) = ids_of(user)?;
+            command.uid(uid).gid(gid);
+        }
+        procfs::detach(&mut command);
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {} ({})", spec.name, spec.command.display()))?;
+        let pid = child.id();
+        // not waited for: until we exit it may be a zombie, which counts as dead everywhere here
+        drop(child);
+        let argv = std::iter::once(spec.command.as_os_str()).chain(spec.args.iter().map(OsString::as_os_str));
+        let record = Record {
+            name: spec.name.clone(),
+            site: spec.site,
+            group: spec.group,
+            pid,
+            start: procfs::stat(pid).map_or(0, |stat| stat.start),
+            boot: procfs::boot_id()?,
+            argv: argv.map(|word| word.to_string_lossy().into_owned()).collect(),
+        };
+        write_file(
+            &self.record_path(&spec.name),
+            &serde_json::to_vec_pretty(&record)?,
+            0o644,
+        )?;
+        Ok(true)
+    }
+
+    /// Whether the recorded process of this name runs (frozen counts as running).
+    pub(crate) fn alive(&self, name: &str) -> Result<bool> {
+        let path = self.record_path(name);
+        Ok(path.exists() && is_alive(&read_record(&path)?, &procfs::boot_id()?))
+    }
+
+    /// Fails when the process has ended, with the end of its log: for waiting loops, so that they end early.
+    pub(crate) fn must_live(&self, name: &str) -> Result<()> {
+        if !self.alive(name)? {
+            let log = self.state.log_dir().join(format!("{name}.log"));
+            let text = fs::read(&log).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            bail!(
+                "{name} ended; {}:\n{}",
+                log.display(),
+                lines[lines.len().saturating_sub(15)..].join("\n")
+            );
+        }
+        Ok(())
+    }
+
+    /// Every record, alive or not, with whether it is alive.
+    pub(crate) fn records(&self) -> Result<Vec<(Record, bool)>> {
+        let boot = procfs::boot_id()?;
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(self.state.run_dir())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ext| ext == "json") {
+                let record = read_record(&path)?;
+                let alive = is_alive(&record, &boot);
+                found.insert(record.name.clone(), (record, alive));
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Stops the named processes together: SIGTERM to each one's group, and after `grace` SIGKILL to those left.
+    pub(crate) fn stop(&self, names: &[&str], grace: Duration) -> Result<()> {
+        let mut left = Vec::new();
+        for (record, alive) in self.records()? {
+            if names.contains(&record.name.as_str()) {
+                if alive {
+                    procfs::signal_group(record.pid, libc::SIGTERM);
+                    // a frozen process sees the signal only once it runs again
+                    procfs::signal_group(record.pid, libc::SIGCONT);
+                }
+                left.push(record);
+            }
+        }
+        let boot = procfs::boot_id()?;
+        let gone = |records: &[Record]| Ok(records.iter().all(|record| !is_alive(record, &boot)).then_some(()));
+        if wait_until("processes to end", grace, || gone(&left)).is_err() {
+            for record in left.iter().filter(|record| is_alive(record, &boot)) {
+                procfs::signal_group(record.pid, libc::SIGKILL);
+            }
+            wait_until("killed processes to end", KILL_DEADLINE, || gone(&left))?;
+        }
+        for record in &left {
+            drop(fs::remove_file(self.record_path(&record.name)));
+        }
+        Ok(())
+    }
+
+    /// Stops every recorded process of a group (of one site, or of all) together.
+    pub(crate) fn stop_group(&self, group: Group, site: Option<Site>, grace: Duration) -> Result<()> {
+        let records = self.records()?;
+        let of_group = |record: &&Record| record.group == group && (site.is_none() || record.site == site);
+        let names: Vec<&str> = records
+            .iter()
+            .map(|(r, _)| r)
+            .filter(of_group)
+            .map(|r| r.name.as_str())
+            .collect();
+        self.stop(&names, grace)
+    }
+
+    /// SIGKILL to everything of a site at once. Returns how many processes there were.
+    pub(crate) fn kill_site(&self, site: Site) -> Result<usize> {
+        self.kill_all("killed processes to end", |ours| ours.site == Some(site))
+    }
+
+    /// SIGSTOP to everything of a site.
+    pub(crate) fn freeze(&self, site: Site) -> Result<usize> {
+        self.signal_site(site, libc::SIGSTOP)
+    }
+
+    /// SIGCONT to everything of a site.
+    pub(crate) fn thaw(&self, site: Site) -> Result<usize> {
+        self.signal_site(site, libc::SIGCONT)
+    }
+
+    /// Ends everything of this state folder that still runs, recorded or not, and forgets all records.
+    pub(crate) fn reap(&self, grace: Duration) -> Result<usize> {
+        let left = self.ours()?;
+        for ours in &left {
+            procfs::signal(ours.pid, libc::SIGTERM);
+            procfs::signal(ours.pid, libc::SIGCONT);
+        }
+        if !left.is_empty() && wait_until("leftovers", grace, || Ok(self.ours()?.is_empty().then_some(()))).is_err() {
+            self.kill_all("killed leftovers to end", |_| true)?;
+        }
+        for (record, _) in self.records()? {
+            drop(fs::remove_file(self.record_path(&record.name)));
+        }
+        Ok(left.len())
+    }
+
+    fn signal_site(&self, site: Site, signal: libc::c_int) -> Result<usize> {
+        let ours = self.ours()?;
+        let of_site: Vec<&Ours> = ours.iter().filter(|ours| ours.site == Some(site)).collect();
+        of_site.iter().for_each(|ours| procfs::signal(ours.pid, signal));
+        Ok(of_site.len())
+    }
+
+    /// Kills again and again until none is left: a process may fork while its parent is being killed.
+    fn kill_all(&self, what: &str, which: impl Fn(&Ours) -> bool) -> Result<usize> {
+        let mut killed = HashSet::new();
+        wait_until(what, KILL_DEADLINE, || {
+            let left: Vec<Ours> = self.ours()?.into_iter().filter(|ours| which(ours)).collect();
+            for ours in &left {
+                procfs::signal(ours.pid, libc::SIGKILL);
+                killed.insert((ours.pid, ours.start));
+            }
+            Ok(left.is_empty().then_some(()))
+        })?;
+        Ok(killed.len())
+    }
+
+    /// Every running process of the lab.
+    fn ours(&self) -> Result<Vec<Ours>> {
+        let boot = procfs::boot_id()?;
+        let records: Vec<Record> = self
+            .records()?
+            .into_iter()
+            .map(|(r, _)| r)
+            .filter(|r| r.boot == boot)
+            .collect();
+        let all = procfs::all()?;
+        let mut sites: HashMap<u32, Option<Site>> = HashMap::new();
+        for stat in all.values().filter(|stat| !stat.zombie) {
+            if let Some(site) = self.claim(stat, &records, &all) {
+                sites.insert(stat.pid, site);
+            }
+        }
+        // children of ours are ours; repeated until nothing is added
+        loop {
+            let more: Vec<(u32, Option<Site>)> = all
+                .values()
+                .filter(|stat| !stat.zombie && !sites.contains_key(&stat.pid))
+                .filter_map(|stat| sites.get(&stat.parent).map(|site| (stat.pid, *site)))
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            sites.extend(more);
+        }
+        // never ourselves nor those who called us
+        let mut caller = std::process::id();
+        while let Some(stat) = all.get(&caller) {
+            sites.remove(&caller);
+            caller = stat.parent;
+        }
+        Ok(sites
+            .into_iter()
+            .filter_map(|(pid, site)| {
+                all.get(&pid).map(|stat| Ours {
+                    pid,
+                    start: stat.start,
+                    site,
+                })
+            })
+            .collect())
+    }
+
+    /// The site of a process that is ours by itself, not by its parent; `None` when it is not ours.
+    #[expect(clippy::option_option, reason = "not ours, or ours and of no site")]
+    fn claim(&self, stat: &Stat, records: &[Record], all: &HashMap<u32, Stat>) -> Option<Option<Site>> {
+        let of_session = |record: &&Record| {
+            // the session's first process may be gone; a later process with its id would have another start time
+            let leader = all.get(&record.pid).is_none_or(|leader| leader.start == record.start);
+            record.pid == stat.session && leader && stat.start >= record.start
+        };
+        if let Some(record) = records.iter().find(of_session) {
+            return Some(record.site);
+        }
+        if let Some(mark) = procfs::variable(stat.pid, MARK) {
+            let mut parts = mark.splitn(4, ':');
+            let site = parts
+                .nth(1)
+                .and_then(|letter| Site::BOTH.into_iter().find(|site| site.letter() == letter));
+            return parts
+                .nth(1)
+                .filter(|root| Path::new(root) == self.state.root())
+                .map(|_| site);
+        }
+        // daemons that cleared their environment, such as a guest's emulator; not a pager with one of our logs open
+        let named = stat.parent == 1 && mentions(&procfs::arguments(stat.pid), &self.state.root().to_string_lossy());
+        named.then_some(None)
+    }
+
+    fn record_path(&self, name: &str) -> PathBuf {
+        self.state.run_dir().join(format!("{name}.json"))
+    }
+}
+
+fn read_record(path: &Path) -> Result<Record> {
+    serde_json::from_slice(&fs::read(path)?).with_context(|| format!("read {}", path.display()))
+}
+
+fn is_alive(record: &Record, boot: &str) -> bool {
+    record.boot == boot && procfs::stat(record.pid).is_some_and(|stat| stat.start == record.start && !stat.zombie)
+}
+
+/// Whether `path` stands in `text` as itself or as the beginning of a longer path below it.
+fn mentions(text: &str, path: &str) -> bool {
+    text.match_indices(path).any(|(at, _)| {
+        let next = text[at + path.len()..].chars().next();
+        next.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.'))
+    })
+}
+
+/// User and group id of a local user.
+fn ids_of(user: &str) -> Result<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(user));
+    let fields: Vec<&str> = line.with_context(|| format!("no user {user}"))?.split(':').collect();
+    match (fields.get(2), fields.get(3)) {
+        (Some(uid), Some(gid)) => Ok((uid.parse()?, gid.parse()?)),
+        _ => bail!("no ids for user {user}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_longer_name_is_not_ours() {
+        assert!(mentions("qemu -chardev /var/lib/lab/x.sock", "/var/lib/lab"));
+        assert!(mentions("d --dir=/var/lib/lab", "/var/lib/lab"));
+        assert!(!mentions("d --dir=/var/lib/lab-2/x", "/var/lib/lab"));
+    }
+}
