@@ -1,1 +1,13 @@
-//! NeverStop.
+//! NeverStop recovers virtual machines on another cloud when theirs is lost.
+//!
+//! This crate is the engine; it knows no cloud and no storage by name. Providers implement the ports of [`provider`]; a
+//! host links this crate and the providers it needs.
+
+pub mod model;
+pub mod ports;
+pub mod provider;
+pub mod store;
+
+mod error;
+
+pub use error::{Error, ErrorKind, ErrorRecord, Result};

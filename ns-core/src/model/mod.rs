@@ -1,0 +1,20 @@
+//! The nouns of the product as plain values: clusters, inventory, groups, plans, recovery points, jobs, reports.
+//!
+//! Values here serialise, compare and print; they know no clock, no store, no provider and decide nothing (that is
+//! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
+
+mod cluster;
+mod group;
+mod ids;
+mod inventory;
+mod job;
+mod plan;
+mod point;
+
+pub use cluster::*;
+pub use group::*;
+pub use ids::*;
+pub use inventory::*;
+pub use job::*;
+pub use plan::*;
+pub use point::*;
