@@ -2,6 +2,7 @@
 //! happened.
 use anyhow::{Context, Result, anyhow, bail};
 use std::{
+    fmt,
     io::{Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Command, ExitStatus, Stdio},
@@ -95,8 +96,20 @@ pub(crate) fn output(command: &mut Command, input: &[u8], deadline: Duration) ->
     }
 }
 
-/// Asks `done` until it says `Some`, at first often, then twice a second. At the deadline the error names `what` and
-/// the last reason `done` gave as an error; an error before that only means "not yet".
+/// There is nothing to wait for any more: the error that ends [`wait_until`] before its deadline.
+#[derive(Debug)]
+pub(crate) struct Hopeless(pub(crate) String);
+
+impl fmt::Display for Hopeless {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Hopeless {}
+
+/// Asks `done` until it says `Some`, at first often, then twice a second. An error only means "not yet", unless it is
+/// [`Hopeless`]; at the deadline the error names `what` and the last reason.
 pub(crate) fn wait_until<T>(what: &str, deadline: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(20);
@@ -104,6 +117,7 @@ pub(crate) fn wait_until<T>(what: &str, deadline: Duration, mut done: impl FnMut
         let last = match done() {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => None,
+            Err(error) if error.is::<Hopeless>() => return Err(error.context(format!("wait for {what}"))),
             Err(error) => Some(error),
         };
         if begun.elapsed() >= deadline {
@@ -173,6 +187,14 @@ mod tests {
         let error = wait_until::<()>("rain", Duration::from_millis(50), || bail!("dry"));
         let text = format!("{:#}", error.unwrap_err());
         assert!(text.contains("rain") && text.contains("dry"), "{text}");
+    }
+
+    #[test]
+    fn a_hopeless_wait_ends_at_once() {
+        let begun = Instant::now();
+        let error = wait_until::<()>("it", Duration::from_secs(60), || bail!(Hopeless("it died".into())));
+        assert!(format!("{:#}", error.unwrap_err()).contains("it died"));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -4,7 +4,14 @@
 //! A process is ours when its record still fits (id, start time and boot), when it is in the session of a recorded
 //! one, when it carries [`MARK`] in its environment, when it is a daemon whose arguments name the state folder, or
 //! when its parent is ours.
-use super::{Site, command::wait_until, procfs, procfs::Stat, state::State, state::write_file};
+use super::{
+    Site,
+    command::{Hopeless, wait_until},
+    procfs,
+    procfs::Stat,
+    state::State,
+    state::write_file,
+};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -192,18 +199,15 @@ impl<'a> Supervisor<'a> {
         Ok(path.exists() && is_alive(&read_record(&path)?, &procfs::boot_id()?))
     }
 
-    /// Fails when the process has ended, with the end of its log: for waiting loops, so that they end early.
+    /// Fails for good when the process has ended, with the end of its log: for conditions of [`wait_until`].
     pub(crate) fn must_live(&self, name: &str) -> Result<()> {
         if !self.alive(name)? {
             let log = self.state.log_dir().join(format!("{name}.log"));
             let text = fs::read(&log).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<&str> = text.lines().collect();
-            bail!(
-                "{name} ended; {}:\n{}",
-                log.display(),
-                lines[lines.len().saturating_sub(15)..].join("\n")
-            );
+            let end = lines[lines.len().saturating_sub(15)..].join("\n");
+            bail!(Hopeless(format!("{name} ended; {}:\n{end}", log.display())));
         }
         Ok(())
     }

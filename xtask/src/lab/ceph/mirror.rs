@@ -1,0 +1,95 @@
+//! Mirroring between the two clusters: pool mode, pairing, the daemons, and whether they work.
+use super::{
+    MIRRORED_POOL,
+    cluster::{Cluster, daemon_name as name_of},
+};
+use crate::lab::{Site, command::wait_until, state::write_file};
+use anyhow::{Result, bail};
+use serde_json::Value;
+use std::{fs, time::Duration};
+
+const KIND: &str = "rbd-mirror";
+/// What the daemon's user may do (monitor, OSD, manager).
+pub(super) const CAPS: [&str; 3] = ["profile rbd-mirror", "profile rbd", "profile rbd"];
+/// Two rounds of the daemon's status, which it posts every 30 s, and some.
+const HEALTHY: Duration = Duration::from_secs(120);
+
+/// The daemon's user, without `client.`.
+pub(super) fn user(site: Site) -> String {
+    format!("{KIND}.{}", site.name())
+}
+
+/// The supervisor's name of the daemon.
+pub(super) fn daemon_name(site: Site) -> String {
+    name_of(site, KIND)
+}
+
+/// Turns mirroring on, image by image, and names the site.
+pub(super) fn enable(cluster: &Cluster<'_>) -> Result<()> {
+    let site = cluster.site().name();
+    cluster
+        .rbd(&["mirror", "pool", "enable", MIRRORED_POOL, "image", "--site-name", site])
+        .map(drop)
+}
+
+/// Makes the two clusters each other's peer; importing at one side adds both.
+pub(super) fn pair(one: &Cluster<'_>, other: &Cluster<'_>) -> Result<()> {
+    let token = one.rbd(&["mirror", "pool", "peer", "bootstrap", "create", MIRRORED_POOL])?;
+    let file = other.dir().join("peer-token");
+    write_file(&file, token.as_bytes(), 0o600)?;
+    let site = other.site().name();
+    let path = file.to_string_lossy();
+    let import = [
+        "mirror",
+        "pool",
+        "peer",
+        "bootstrap",
+        "import",
+        "--site-name",
+        site,
+        "--direction",
+        "rx-tx",
+    ];
+    let imported = other.rbd(&[&import[..], &[MIRRORED_POOL, &path]].concat());
+    // the token is a key
+    fs::remove_file(&file)?;
+    imported.map(drop)
+}
+
+/// Starts the site's daemon unless it runs.
+pub(super) fn run(cluster: &Cluster<'_>) -> Result<()> {
+    cluster
+        .start_daemon(KIND, "rbd-mirror", &user(cluster.site()))
+        .map(drop)
+}
+
+/// Waits until the daemon has reached both clusters.
+pub(super) fn wait_healthy(cluster: &Cluster<'_>) -> Result<()> {
+    let site = cluster.site();
+    wait_until(&format!("rbd-mirror of {} to be healthy", site.name()), HEALTHY, || {
+        cluster.supervisor().must_live(&daemon_name(site))?;
+        let status = status(cluster)?;
+        if status["daemon_health"] != "OK" {
+            bail!("daemon health {}", status["daemon_health"]);
+        }
+        Ok(Some(()))
+    })
+}
+
+/// Health of daemon and images, and how many images are in which state.
+pub(super) fn summary(cluster: &Cluster<'_>) -> Result<String> {
+    let status = status(cluster)?;
+    let word = |key: &str| status[key].as_str().unwrap_or("?").to_owned();
+    Ok(format!(
+        "daemon {}, images {} {}",
+        word("daemon_health"),
+        word("image_health"),
+        status["states"]
+    ))
+}
+
+fn status(cluster: &Cluster<'_>) -> Result<Value> {
+    let text = cluster.rbd(&["mirror", "pool", "status", MIRRORED_POOL, "--format", "json"])?;
+    let all: Value = serde_json::from_str(&text)?;
+    Ok(all["summary"].clone())
+}
