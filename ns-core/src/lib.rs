@@ -4,6 +4,7 @@
 //! host links this crate and the providers it needs.
 
 pub mod model;
+pub mod planning;
 pub mod ports;
 pub mod provider;
 pub mod store;

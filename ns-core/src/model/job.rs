@@ -199,13 +199,74 @@ pub struct JobDefinition {
     pub exclude: BTreeSet<CloudId>,
 }
 
+/// The kinds of work the one executor does. Recovery is what operators ask for; the others prepare it, and have no
+/// clean-up of their own: run again they finish what they began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "work")]
+pub enum Work {
+    /// A drill or a failover.
+    Recovery(JobDefinition),
+    /// The initial mirroring of a plan and its first recovery point (PLAN-14, PLAN-15).
+    Protect {
+        /// Of which group.
+        group_id: GroupId,
+        /// By which plan.
+        plan_id: PlanId,
+    },
+    /// A recovery point by hand or by interval (REP-07).
+    Point {
+        /// Of which group.
+        group_id: GroupId,
+        /// By which plan.
+        plan_id: PlanId,
+        /// The point to be.
+        point_id: PointId,
+    },
+    /// The end of a plan: its points and its mirroring are removed (PLAN-29).
+    Unprotect {
+        /// Of which group.
+        group_id: GroupId,
+        /// By which plan.
+        plan_id: PlanId,
+    },
+}
+
+impl Work {
+    /// The group it works on.
+    #[must_use]
+    pub const fn group_id(&self) -> &GroupId {
+        match self {
+            Self::Recovery(d) => &d.group_id,
+            Self::Protect { group_id, .. } | Self::Point { group_id, .. } | Self::Unprotect { group_id, .. } => group_id,
+        }
+    }
+
+    /// The plan it works by.
+    #[must_use]
+    pub const fn plan_id(&self) -> &PlanId {
+        match self {
+            Self::Recovery(d) => &d.plan_id,
+            Self::Protect { plan_id, .. } | Self::Point { plan_id, .. } | Self::Unprotect { plan_id, .. } => plan_id,
+        }
+    }
+
+    /// The definition of a recovery job.
+    #[must_use]
+    pub const fn recovery(&self) -> Option<&JobDefinition> {
+        match self {
+            Self::Recovery(d) => Some(d),
+            _ => None,
+        }
+    }
+}
+
 /// A job as lists show it: the fold of its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSummary {
     /// Our id.
     pub id: JobId,
     /// What it is to do.
-    pub definition: JobDefinition,
+    pub work: Work,
     /// Where it is.
     pub state: JobState,
     /// What it is handling.

@@ -1,0 +1,224 @@
+//! The task graph: values that planning writes and the executor reads.
+
+use crate::model::{CloudId, JobId, ReplicationId, ReplicationMode, StorageRef, TaskKey};
+use crate::provider::{AdoptSpec, CreatedKind, Handle, Mark, Ref, Spec, Token};
+use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The snapshot every vault clone carries: what recovery clones from.
+pub const VAULT_BASE: &str = "neverstop-base";
+
+/// Which cluster of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The cluster that is protected.
+    Source,
+    /// The cluster that is recovered to.
+    Target,
+}
+
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Target,
+            Self::Target => Self::Source,
+        }
+    }
+}
+
+/// How a task names an image. Replicated images are named by their replication id, because their names change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageRef {
+    /// By its place.
+    Known(StorageRef),
+    /// The one that this task made or found.
+    OutputOf(TaskKey),
+    /// The one with this replication identity on the task's side.
+    Replica(ReplicationId),
+}
+
+/// Where a task takes the proof of a hand-over from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkRef {
+    /// A mark made before.
+    Known(Mark),
+    /// The mark this task made.
+    OutputOf(TaskKey),
+}
+
+/// What one task does. This is the executor's whole vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+#[allow(missing_docs, reason = "the fields are named after what they hold")]
+pub enum Action {
+    /// Makes a thing in a cloud.
+    Create { side: Side, spec: Spec },
+    /// Makes a volume of an image. The spec's `storage` is replaced by `image`.
+    Adopt { side: Side, image: ImageRef, spec: AdoptSpec },
+    /// Removes what a task made. Without a handle it is looked for by token.
+    Remove { side: Side, kind: CreatedKind, tenant: Option<Ref>, handle: Option<Handle>, token: Token },
+    /// Lets go of a volume that a task adopted.
+    Release { side: Side, handle: Option<Handle>, token: Token },
+    /// Stops a server. `was_running` is what the inventory said when the graph was planned: rollback restores it.
+    StopServer { side: Side, server: Ref, was_running: bool },
+    /// Starts a server.
+    StartServer { side: Side, server: Ref },
+    /// Makes an image independent of its parent.
+    Flatten { side: Side, image: ImageRef },
+    /// Begins replication from Source to Target.
+    EnableReplication { image: ImageRef, mode: ReplicationMode },
+    /// Waits until the Target holds a complete first copy; gives the replica's place.
+    AwaitReplica { source: TaskKey },
+    /// Ends replication from the Source and waits until the replica is gone.
+    DisableReplication { replication_id: ReplicationId },
+    /// Takes a user snapshot.
+    Snapshot { side: Side, image: ImageRef, name: String },
+    /// Removes a user snapshot.
+    RemoveSnapshot { side: Side, image: ImageRef, name: String },
+    /// Sends everything written on `side` so far towards its peer; gives a mark.
+    Ship { side: Side, image: ImageRef, snapshot: Option<String> },
+    /// Waits until `side` holds what the mark covers.
+    AwaitArrival { side: Side, image: ImageRef, mark: MarkRef },
+    /// Clones a snapshot on the Target.
+    Clone { side: Side, image: ImageRef, snapshot: String },
+    /// Removes an image that a task made.
+    RemoveImage { side: Side, token: Token },
+    /// Makes an image read only; gives the mark of its demotion. Nothing is done, and no mark given, when the image is not
+    /// primary and `only_if_primary` is set.
+    Demote { side: Side, image: ImageRef, only_if_primary: bool },
+    /// Makes an image writable after its peer's demotion has arrived. Without a mark (the peer was never promoted) the image
+    /// proves its own demotion. The peer is looked at first and must not be primary.
+    Promote { side: Side, image: ImageRef, demotion: Option<MarkRef> },
+    /// Makes an image writable although its peer may be primary, by the recorded decision; the peer is fenced from then on.
+    ForcePromote { side: Side, image: ImageRef, decision: String, epoch: u64 },
+    /// Throws a copy away and copies the peer again, by the recorded decision.
+    Resync { side: Side, image: ImageRef, decision: String },
+    /// Gives an image its name back.
+    Rename { side: Side, image: ImageRef, name: StorageRef },
+    /// Waits.
+    Delay { seconds: u32 },
+}
+
+/// A step of a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its key, unique in the job.
+    pub key: TaskKey,
+    /// What it does.
+    pub action: Action,
+    /// Tasks that must have succeeded.
+    pub after: BTreeSet<TaskKey>,
+    /// Tasks that must have ended, however.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub order: BTreeSet<TaskKey>,
+    /// Instances that need it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub instances: BTreeSet<CloudId>,
+    /// The Source volume it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<CloudId>,
+}
+
+impl Task {
+    /// The token of what this task makes.
+    #[must_use]
+    pub fn token(&self, job: &JobId) -> Token {
+        Token::of(job, &self.key)
+    }
+}
+
+/// Tasks and what must come first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskGraph {
+    /// The tasks by key.
+    pub tasks: BTreeMap<TaskKey, Task>,
+}
+
+impl TaskGraph {
+    /// Adds a task and gives its key. A task with this key that is there already stays as it is: several parts of a plan may
+    /// ask for the same network.
+    pub fn add<'a>(
+        &mut self,
+        key: impl Into<TaskKey>,
+        action: Action,
+        after: impl IntoIterator<Item = &'a TaskKey>,
+    ) -> TaskKey {
+        let key = key.into();
+        self.tasks.entry(key.clone()).or_insert_with(|| Task {
+            key: key.clone(),
+            action,
+            after: after.into_iter().cloned().collect(),
+            order: BTreeSet::new(),
+            instances: BTreeSet::new(),
+            volume: None,
+        });
+        key
+    }
+
+    /// Says which Source volume a task is about.
+    pub fn about_volume(&mut self, key: &TaskKey, volume: &CloudId) {
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.volume = Some(volume.clone());
+        }
+    }
+
+    /// Marks a task and everything it needs as needed by an instance.
+    pub fn needed_by(&mut self, key: &TaskKey, instance: &CloudId) {
+        let mut todo = vec![key.clone()];
+        while let Some(key) = todo.pop() {
+            if let Some(task) = self.tasks.get_mut(&key)
+                && task.instances.insert(instance.clone())
+            {
+                todo.extend(task.after.iter().cloned());
+            }
+        }
+    }
+
+    /// The tasks in an order in which each comes after what it waits for.
+    ///
+    /// # Errors
+    /// `Internal` for a cycle or a dependency that does not exist: a graph that could never end.
+    pub fn in_order(&self) -> Result<Vec<&Task>> {
+        let mut waits: BTreeMap<&TaskKey, usize> = BTreeMap::new();
+        let mut followers: BTreeMap<&TaskKey, Vec<&TaskKey>> = BTreeMap::new();
+        for task in self.tasks.values() {
+            let before: BTreeSet<_> = task.after.iter().chain(&task.order).collect();
+            for dependency in &before {
+                if !self.tasks.contains_key(*dependency) {
+                    return Err(Error::new(
+                        ErrorKind::Internal,
+                        "graph.dependency",
+                        format!("task {} waits for {dependency}, which does not exist", task.key),
+                    ));
+                }
+                followers.entry(dependency).or_default().push(&task.key);
+            }
+            waits.insert(&task.key, before.len());
+        }
+        let mut ready: Vec<&TaskKey> = waits.iter().filter(|(_, n)| **n == 0).map(|(k, _)| *k).collect();
+        ready.reverse();
+        let mut ordered = Vec::with_capacity(self.tasks.len());
+        while let Some(key) = ready.pop() {
+            ordered.extend(self.tasks.get(key));
+            for follower in followers.get(key).into_iter().flatten() {
+                if let Some(n) = waits.get_mut(follower) {
+                    *n -= 1;
+                    if *n == 0 {
+                        ready.push(follower);
+                    }
+                }
+            }
+        }
+        if ordered.len() == self.tasks.len() {
+            Ok(ordered)
+        } else {
+            Err(Error::new(ErrorKind::Internal, "graph.cycle", "the task graph has a cycle"))
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Planning: from a plan, an inventory and a data point to a graph of tasks; from a journal to the graph that undoes it.
+//!
+//! Everything here is a pure function of values. A graph says *what* must be done and what must come first; how an
+//! [`Action`] is carried out, retried and recorded is the executor's business (`engine`).
+//!
+//! The shapes: [`TaskGraph`] in `graph`; `recovery` makes drills and failovers, `protect` makes initial mirroring,
+//! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms.
+
+mod confirm;
+mod graph;
+mod networks;
+mod protect;
+mod recovery;
+mod undo;
+
+pub use confirm::plan_confirm;
+pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
+pub use protect::{plan_point, plan_protect, plan_unprotect, point_snapshot_name, point_volumes, replicated_volumes};
+pub use recovery::{RecoveryData, RecoveryInputs, plan_recovery};
+pub use undo::{Done, plan_undo};

@@ -1,0 +1,163 @@
+//! Rollback: the graph that undoes what a journal says was done. Not a second implementation of anything: each action has
+//! its reverse, and what depended on a thing is undone before the thing.
+//!
+//! A task counts as done as soon as its intent is in the journal: whether its effect took place may be unknown, and
+//! every reverse is a look first ("remove what carries this token, if it exists").
+
+use super::graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph};
+use crate::Result;
+use crate::model::{JobId, RecoveryPlan, TaskKey};
+use crate::provider::{CreatedKind, Handle};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A task whose intent is in the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// What it made, when its outcome is known.
+    pub handle: Option<&'a Handle>,
+}
+
+/// Plans the undoing of `done`. Keys get `prefix`, so that a job may undo more than once. `decision` is the journalled
+/// word of the operator that writes made on the Target since the failover are given up (OPEN-26).
+///
+/// # Errors
+/// `Internal` when `done` holds a cycle.
+pub fn plan_undo(
+    job: &JobId,
+    plan: &RecoveryPlan,
+    done: &[Done<'_>],
+    prefix: &str,
+    decision: &str,
+) -> Result<TaskGraph> {
+    let ran = TaskGraph { tasks: done.iter().map(|d| (d.task.key.clone(), known_edges(d.task, done))).collect() };
+    let handles: BTreeMap<&TaskKey, Option<&Handle>> = done.iter().map(|d| (&d.task.key, d.handle)).collect();
+    let mut graph = TaskGraph::default();
+    // For each task: the undo tasks that must end before whatever it needed may be undone.
+    let mut tails: BTreeMap<TaskKey, BTreeSet<TaskKey>> = BTreeMap::new();
+    for task in ran.in_order()?.into_iter().rev() {
+        let first: BTreeSet<TaskKey> = tails.remove(&task.key).unwrap_or_default();
+        let mut undo = Undo { graph: &mut graph, job, plan, prefix, decision, task, last: first };
+        undo.reverse(handles.get(&task.key).copied().flatten());
+        let last = undo.last;
+        for needed in task.after.iter().chain(&task.order) {
+            tails.entry(needed.clone()).or_default().extend(last.iter().cloned());
+        }
+    }
+    graph.in_order()?;
+    Ok(graph)
+}
+
+/// The task with only those edges that lead to tasks which ran as well.
+fn known_edges(task: &Task, done: &[Done<'_>]) -> Task {
+    let ran: BTreeSet<&TaskKey> = done.iter().map(|d| &d.task.key).collect();
+    let mut task = task.clone();
+    task.after.retain(|k| ran.contains(k));
+    task.order.retain(|k| ran.contains(k));
+    task
+}
+
+struct Undo<'a> {
+    graph: &'a mut TaskGraph,
+    job: &'a JobId,
+    plan: &'a RecoveryPlan,
+    prefix: &'a str,
+    decision: &'a str,
+    task: &'a Task,
+    /// What the next undo task must wait for; at the end, what others must wait for.
+    last: BTreeSet<TaskKey>,
+}
+
+impl Undo<'_> {
+    fn then(&mut self, name: &str, action: Action) -> TaskKey {
+        let key = TaskKey::new(format!("{}/{name}/{}", self.prefix, self.task.key));
+        self.graph.add(key.clone(), action, &self.last);
+        if let Some(task) = self.graph.tasks.get_mut(&key) {
+            task.instances.clone_from(&self.task.instances);
+            task.volume.clone_from(&self.task.volume);
+        }
+        self.last = BTreeSet::from([key.clone()]);
+        key
+    }
+
+    fn reverse(&mut self, handle: Option<&Handle>) {
+        let token = self.task.token(self.job);
+        match &self.task.action {
+            // Rules go with their group, access goes with its tenant.
+            Action::Create { spec, .. }
+                if matches!(spec.kind(), CreatedKind::SecurityGroupRules | CreatedKind::TenantAccess) => {}
+            Action::Create { side, spec } => {
+                let remove = Action::Remove {
+                    side: *side,
+                    kind: spec.kind(),
+                    tenant: spec.tenant().cloned(),
+                    handle: handle.cloned(),
+                    token,
+                };
+                self.then("remove", remove);
+            }
+            Action::Adopt { side, .. } => {
+                self.then("release", Action::Release { side: *side, handle: handle.cloned(), token });
+            }
+            Action::Clone { side, .. } => {
+                self.then("remove", Action::RemoveImage { side: *side, token });
+            }
+            Action::StopServer { side, server, was_running: true } => {
+                self.then("start", Action::StartServer { side: *side, server: server.clone() });
+            }
+            Action::Promote { side, image, .. } => self.take_back(*side, image),
+            Action::Demote { side, image, .. } => self.hand_back(*side, image),
+            Action::ForcePromote { side, image, .. } => {
+                self.take_back(*side, image);
+                let resync =
+                    Action::Resync { side: *side, image: image.clone(), decision: self.decision.to_owned() };
+                self.then("resync", resync);
+            }
+            // The rest leaves nothing behind: waits, shipments, and what is itself a clean-up.
+            _ => {}
+        }
+    }
+
+    /// Undoes a promotion: the image gets its name back while it can still be written, and is demoted.
+    fn take_back(&mut self, side: Side, image: &ImageRef) {
+        if let Some(name) = self.name_on(side) {
+            self.then("rename", Action::Rename { side, image: image.clone(), name });
+        }
+        self.then("demote", Action::Demote { side, image: image.clone(), only_if_primary: true });
+    }
+
+    /// Undoes a demotion: once the peer's own demotion has arrived here, this side is primary again and replicates.
+    fn hand_back(&mut self, side: Side, image: &ImageRef) {
+        let demoted = self.task.volume.as_ref().and_then(|volume| {
+            let key = TaskKey::new(format!("{}/demote/promote/{volume}", self.prefix));
+            self.graph.tasks.contains_key(&key).then_some(key)
+        });
+        let demotion = demoted.map(|key| {
+            let mark = MarkRef::OutputOf(key);
+            self.then("arrive", Action::AwaitArrival { side, image: image.clone(), mark: mark.clone() });
+            mark
+        });
+        self.then("promote", Action::Promote { side, image: image.clone(), demotion });
+        if let Some(name) = self.name_on(side) {
+            // The rename on the other side travels here with replication, or not, depending on the mode.
+            self.then("rename", Action::Rename { side, image: image.clone(), name });
+        }
+        // Guests may start now; whether replication really runs again is proved beside that.
+        let usable = self.last.clone();
+        let ship = self.then("ship", Action::Ship { side, image: image.clone(), snapshot: None });
+        self.then(
+            "verify",
+            Action::AwaitArrival { side: side.other(), image: image.clone(), mark: MarkRef::OutputOf(ship) },
+        );
+        self.last = usable;
+    }
+
+    fn name_on(&self, side: Side) -> Option<crate::model::StorageRef> {
+        let volume = self.plan.volumes.get(self.task.volume.as_ref()?)?;
+        Some(match side {
+            Side::Source => volume.source.clone(),
+            Side::Target => volume.target.clone(),
+        })
+    }
+}
