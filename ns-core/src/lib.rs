@@ -3,6 +3,7 @@
 //! This crate is the engine; it knows no cloud and no storage by name. Providers implement the ports of [`provider`]; a
 //! host links this crate and the providers it needs.
 
+pub mod journal;
 pub mod model;
 pub mod planning;
 pub mod ports;

@@ -1,0 +1,228 @@
+//! What can happen to a job.
+
+use crate::ErrorRecord;
+use crate::model::{
+    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, ProtectionGroup, RecoveryPlan, RecoveryPoint,
+    ReplicationId, ResultCode, StorageRef, TaskKey, Work,
+};
+use crate::planning::TaskGraph;
+use crate::provider::{Handle, Mark};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One line of a journal, opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose journal.
+    pub job: JobId,
+    /// Position, from 1.
+    pub position: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The inputs of a job as they were when it was queued: later changes of plan, group or cluster do not affect it
+/// (JOB-51).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The plan.
+    pub plan: RecoveryPlan,
+    /// The group.
+    pub group: ProtectionGroup,
+    /// The group's part of the Source inventory.
+    pub inventory: Inventory,
+    /// The Target's flavours.
+    pub target_flavors: BTreeMap<CloudId, Flavor>,
+    /// The chosen recovery point.
+    pub point: Option<RecoveryPoint>,
+}
+
+/// Why a graph runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// The work itself.
+    Run,
+    /// Some instances again (SM-47).
+    Retry,
+    /// Rollback.
+    Rollback,
+    /// Confirm.
+    Confirm,
+}
+
+/// What an operator decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// To promote although the Source may be primary.
+    ForcePromote,
+    /// To give up what was written on the Target since the failover (OPEN-26).
+    DiscardTargetWrites,
+    /// To leave what could not be removed (SM-51).
+    IgnoreLeftovers,
+    /// To confirm the failover.
+    Confirm,
+}
+
+/// What a task made or found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskOutput {
+    /// A thing in a cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Handle>,
+    /// An image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<StorageRef>,
+    /// A replication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_id: Option<ReplicationId>,
+    /// A mark in the stream of writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// When a snapshot was taken, as the storage says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
+    /// The time up to which a promoted or cloned volume holds all writes, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_to: Option<Timestamp>,
+}
+
+/// How an attempt at a task ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum TaskResult {
+    /// The post-condition was seen.
+    Done {
+        /// What came of it.
+        output: TaskOutput,
+    },
+    /// It failed in a way that may pass; it is tried again.
+    Retry {
+        /// Why.
+        error: ErrorRecord,
+        /// After how many milliseconds.
+        delay_ms: u64,
+    },
+    /// It failed for good.
+    Failed {
+        /// Why.
+        error: ErrorRecord,
+    },
+}
+
+/// What can happen to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+pub enum Event {
+    /// The job was made.
+    Created {
+        /// What it is to do.
+        work: Work,
+        /// Who made it.
+        actor: String,
+    },
+    /// Its inputs were frozen.
+    Frozen {
+        /// The inputs.
+        inputs: Box<Frozen>,
+    },
+    /// It went from one state to another.
+    Transition {
+        /// From.
+        from: JobState,
+        /// To.
+        to: JobState,
+        /// What it handles from now on.
+        operation: JobOperation,
+        /// The row of the rule book.
+        row: String,
+        /// The result code, where this transition sets it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<ResultCode>,
+        /// Which clean-up is or was under way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clear: Option<ClearOperation>,
+        /// When a timer acts next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+        /// Who caused it.
+        actor: String,
+    },
+    /// A timer was moved (SM-61 … SM-63).
+    DeadlineMoved {
+        /// When it acts now.
+        deadline: Timestamp,
+        /// Who moved it.
+        actor: String,
+    },
+    /// A graph was planned and begins.
+    Planned {
+        /// Why it runs.
+        phase: PhaseKind,
+        /// The graph.
+        graph: TaskGraph,
+    },
+    /// An operator decided something that can lose data or leave things behind.
+    Decided {
+        /// Identifies the decision.
+        decision: String,
+        /// What about.
+        kind: DecisionKind,
+        /// Who.
+        operator: String,
+        /// Why, in the operator's words.
+        reason: String,
+        /// What the engine knew when it asked: evidence and possible loss.
+        facts: Vec<String>,
+    },
+    /// An effect is about to be tried.
+    Intent {
+        /// Which task.
+        task: TaskKey,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// How far a long task is.
+    Progress {
+        /// Which task.
+        task: TaskKey,
+        /// 0 to 100, where known.
+        percent: Option<u8>,
+        /// For people.
+        message: String,
+    },
+    /// An attempt ended.
+    Outcome {
+        /// Which task.
+        task: TaskKey,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        #[serde(flatten)]
+        result: TaskResult,
+    },
+    /// A task will not be tried, because one it needs failed or the job was cancelled.
+    Skipped {
+        /// Which task.
+        task: TaskKey,
+        /// Why.
+        because: String,
+    },
+    /// Something worth telling that changes nothing.
+    Noted {
+        /// Stable code.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The report was stored.
+    Reported {
+        /// SHA-256 of the report, hexadecimal.
+        digest: String,
+    },
+}

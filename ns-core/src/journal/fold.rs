@@ -1,0 +1,378 @@
+//! The fold: what a journal says, as one value.
+
+use super::event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
+use crate::model::{
+    ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, ResultCode, TaskKey, Work,
+};
+use crate::planning::{Action, Done, Side, Task, TaskGraph};
+use crate::provider::Spec;
+use crate::{Error, ErrorKind, ErrorRecord, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Not tried yet, or to be tried again.
+    Pending,
+    /// An intent without an outcome: it runs, or ran when the engine died.
+    Running,
+    /// Its post-condition was seen.
+    Done,
+    /// It failed for good.
+    Failed,
+    /// It will not be tried.
+    Skipped,
+}
+
+impl TaskStatus {
+    /// Whether nothing more will happen to it.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Skipped)
+    }
+}
+
+/// Everything the journal says of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TaskState {
+    /// Where it is.
+    pub status: TaskStatus,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What came of it.
+    pub output: TaskOutput,
+    /// The last error.
+    pub error: Option<ErrorRecord>,
+    /// Not before this time, after a failed attempt.
+    pub not_before: Option<Timestamp>,
+    /// When the first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How far it is, 0 to 100.
+    pub percent: Option<u8>,
+    /// What it last said of itself, or why it was skipped.
+    pub message: Option<String>,
+}
+
+impl TaskState {
+    const NEW: Self = Self {
+        status: TaskStatus::Pending,
+        attempts: 0,
+        output: TaskOutput {
+            handle: None,
+            image: None,
+            replication_id: None,
+            mark: None,
+            taken_at: None,
+            synced_to: None,
+        },
+        error: None,
+        not_before: None,
+        started_at: None,
+        ended_at: None,
+        percent: None,
+        message: None,
+    };
+}
+
+/// A graph that runs or ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// Why it runs.
+    pub kind: PhaseKind,
+    /// The graph.
+    pub graph: TaskGraph,
+}
+
+/// Everything the journal says of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// What it is to do.
+    pub work: Work,
+    /// Where it is.
+    pub state: JobState,
+    /// What it handles.
+    pub operation: JobOperation,
+    /// Which clean-up is or was under way (CON-27).
+    pub clear: Option<ClearOperation>,
+    /// How it ended.
+    pub result: Option<ResultCode>,
+    /// When a timer acts next.
+    pub deadline: Option<Timestamp>,
+    /// The frozen inputs.
+    pub frozen: Option<Frozen>,
+    /// The graphs, in order.
+    pub phases: Vec<Phase>,
+    /// The tasks of all graphs.
+    pub tasks: BTreeMap<TaskKey, TaskState>,
+    /// Decisions: id, kind, operator, reason, facts.
+    pub decisions: Vec<(String, DecisionKind, String, String, Vec<String>)>,
+    /// Digest of the report.
+    pub report_digest: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it first ran.
+    pub started_at: Option<Timestamp>,
+    /// When its recovery tasks had ended.
+    pub completed_at: Option<Timestamp>,
+    /// When the last entry was written.
+    pub changed_at: Timestamp,
+    /// Position of the last entry.
+    pub position: u64,
+}
+
+impl JobView {
+    /// The view after the first entry.
+    ///
+    /// # Errors
+    /// `Corrupt` when the first entry is not the job's creation.
+    pub fn begin(entry: &Entry) -> Result<Self> {
+        let Event::Created { work, .. } = &entry.event else {
+            return Err(Error::new(ErrorKind::Corrupt, "journal.first", "a journal begins with the job's creation")
+                .with("job", &entry.job));
+        };
+        Ok(Self {
+            id: entry.job.clone(),
+            work: work.clone(),
+            state: JobState::Waiting,
+            operation: JobOperation::Run,
+            clear: None,
+            result: None,
+            deadline: None,
+            frozen: None,
+            phases: Vec::new(),
+            tasks: BTreeMap::new(),
+            decisions: Vec::new(),
+            report_digest: None,
+            created_at: entry.at,
+            started_at: None,
+            completed_at: None,
+            changed_at: entry.at,
+            position: entry.position,
+        })
+    }
+
+    /// Folds a whole journal.
+    ///
+    /// # Errors
+    /// As [`JobView::begin`]; `NotFound` when there are no entries.
+    pub fn fold(job: &JobId, entries: &[Entry]) -> Result<Self> {
+        let Some((first, rest)) = entries.split_first() else {
+            return Err(Error::new(ErrorKind::NotFound, "job", format!("there is no job {job}")));
+        };
+        let mut view = Self::begin(first)?;
+        for entry in rest {
+            view.apply(entry);
+        }
+        Ok(view)
+    }
+
+    /// Takes the next entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.position = entry.position;
+        self.changed_at = entry.at;
+        match &entry.event {
+            Event::Created { .. } | Event::Noted { .. } => {}
+            Event::Frozen { inputs } => self.frozen = Some((**inputs).clone()),
+            Event::Transition { to, operation, result, clear, deadline, .. } => {
+                if *to == JobState::Running && self.started_at.is_none() {
+                    self.started_at = Some(entry.at);
+                }
+                if *to == JobState::Completed {
+                    self.completed_at = Some(entry.at);
+                }
+                self.state = *to;
+                self.operation = *operation;
+                self.result = result.or(self.result);
+                self.clear = *clear;
+                self.deadline = *deadline;
+            }
+            Event::DeadlineMoved { deadline, .. } => self.deadline = Some(*deadline),
+            Event::Planned { phase, graph } => {
+                for key in graph.tasks.keys() {
+                    self.tasks.insert(key.clone(), TaskState::NEW);
+                }
+                self.phases.push(Phase { kind: *phase, graph: graph.clone() });
+            }
+            Event::Decided { decision, kind, operator, reason, facts } => {
+                self.decisions.push((decision.clone(), *kind, operator.clone(), reason.clone(), facts.clone()));
+            }
+            Event::Intent { task, attempt } => {
+                let state = self.task_mut(task);
+                state.status = TaskStatus::Running;
+                state.attempts = *attempt;
+                state.started_at = state.started_at.or(Some(entry.at));
+                state.not_before = None;
+            }
+            Event::Progress { task, percent, message } => {
+                let state = self.task_mut(task);
+                state.percent = *percent;
+                state.message = Some(message.clone());
+            }
+            Event::Outcome { task, result, .. } => {
+                let state = self.task_mut(task);
+                match result {
+                    TaskResult::Done { output } => {
+                        state.status = TaskStatus::Done;
+                        state.output = output.clone();
+                        state.ended_at = Some(entry.at);
+                        state.percent = Some(100);
+                    }
+                    TaskResult::Retry { error, delay_ms } => {
+                        state.status = TaskStatus::Pending;
+                        state.error = Some(error.clone());
+                        let delay = std::time::Duration::from_millis(*delay_ms);
+                        state.not_before = Some(entry.at.saturating_add(delay).unwrap_or(entry.at));
+                    }
+                    TaskResult::Failed { error } => {
+                        state.status = TaskStatus::Failed;
+                        state.error = Some(error.clone());
+                        state.ended_at = Some(entry.at);
+                    }
+                }
+            }
+            Event::Skipped { task, because } => {
+                let state = self.task_mut(task);
+                state.status = TaskStatus::Skipped;
+                state.message = Some(because.clone());
+                state.ended_at = Some(entry.at);
+            }
+            Event::Reported { digest } => self.report_digest = Some(digest.clone()),
+        }
+    }
+
+    fn task_mut(&mut self, key: &TaskKey) -> &mut TaskState {
+        self.tasks.entry(key.clone()).or_insert(TaskState::NEW)
+    }
+
+    /// The graph that runs, or ran last.
+    #[must_use]
+    pub fn phase(&self) -> Option<&Phase> {
+        self.phases.last()
+    }
+
+    /// Whether every task of the last graph has ended.
+    #[must_use]
+    pub fn phase_has_ended(&self) -> bool {
+        self.phase().is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k).has_ended()))
+    }
+
+    /// Whether every task of the last graph succeeded.
+    #[must_use]
+    pub fn phase_succeeded(&self) -> bool {
+        self.phase().is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k) == TaskStatus::Done))
+    }
+
+    /// Where a task is.
+    #[must_use]
+    pub fn status(&self, key: &TaskKey) -> TaskStatus {
+        self.tasks.get(key).map_or(TaskStatus::Pending, |t| t.status)
+    }
+
+    /// What came of a task.
+    #[must_use]
+    pub fn output(&self, key: &TaskKey) -> Option<&TaskOutput> {
+        self.tasks.get(key).filter(|t| t.status == TaskStatus::Done).map(|t| &t.output)
+    }
+
+    /// Every recovery task whose intent was written: what a rollback has to look at.
+    #[must_use]
+    pub fn done(&self) -> Vec<Done<'_>> {
+        self.phases
+            .iter()
+            .filter(|p| matches!(p.kind, PhaseKind::Run | PhaseKind::Retry))
+            .flat_map(|p| p.graph.tasks.values())
+            .filter_map(|task| {
+                let state = self.tasks.get(&task.key)?;
+                (state.attempts > 0).then_some(Done { task, handle: state.output.handle.as_ref() })
+            })
+            .collect()
+    }
+
+    /// The instances of this job with their state (JOB-57, JOB-59).
+    #[must_use]
+    pub fn instances(&self) -> BTreeMap<CloudId, InstanceRecoveryState> {
+        let Some(frozen) = &self.frozen else { return BTreeMap::new() };
+        let excluded = self.work.recovery().map(|d| &d.exclude);
+        frozen
+            .group
+            .instances
+            .iter()
+            .map(|id| {
+                let state = if excluded.is_some_and(|e| e.contains(id)) {
+                    InstanceRecoveryState::Excluded
+                } else {
+                    self.instance(id)
+                };
+                (id.clone(), state)
+            })
+            .collect()
+    }
+
+    fn instance(&self, id: &CloudId) -> InstanceRecoveryState {
+        // The last run or retry that had this instance in it counts.
+        let phase = self.phases.iter().rev().find(|p| {
+            matches!(p.kind, PhaseKind::Run | PhaseKind::Retry)
+                && p.graph.tasks.values().any(|t| t.instances.contains(id))
+        });
+        let Some(phase) = phase else { return InstanceRecoveryState::Preparing };
+        let tasks: Vec<&Task> = phase.graph.tasks.values().filter(|t| t.instances.contains(id)).collect();
+        let status = |t: &&Task| self.status(&t.key);
+        if tasks.iter().any(|t| matches!(status(t), TaskStatus::Failed | TaskStatus::Skipped)) {
+            return InstanceRecoveryState::Failed;
+        }
+        if tasks.iter().all(|t| status(t) == TaskStatus::Done) {
+            return InstanceRecoveryState::Success;
+        }
+        let is_server = |t: &&Task| {
+            matches!(&t.action, Action::Create { side: Side::Target, spec: Spec::Server { .. } })
+        };
+        if tasks.iter().filter(|t| is_server(t)).any(|t| status(t) != TaskStatus::Pending) {
+            return InstanceRecoveryState::Booting;
+        }
+        if tasks.iter().filter(|t| !is_server(t)).all(|t| status(t) == TaskStatus::Done) {
+            return InstanceRecoveryState::Recovered;
+        }
+        InstanceRecoveryState::Preparing
+    }
+
+    /// The result the ended tasks stand for (OPEN-22). Work without instances is judged by its tasks.
+    #[must_use]
+    pub fn evaluate(&self) -> ResultCode {
+        let states: BTreeSet<InstanceRecoveryState> =
+            self.instances().into_values().filter(|s| *s != InstanceRecoveryState::Excluded).collect();
+        let all = match self.work {
+            Work::Recovery(_) => states.iter().all(|s| *s == InstanceRecoveryState::Success),
+            _ => self.phase_succeeded(),
+        };
+        if all {
+            ResultCode::Success
+        } else if self.work.recovery().is_some() && states.contains(&InstanceRecoveryState::Success) {
+            ResultCode::PartialSuccess
+        } else {
+            ResultCode::Failed
+        }
+    }
+
+    /// The job as lists show it.
+    #[must_use]
+    pub fn summary(&self) -> JobSummary {
+        JobSummary {
+            id: self.id.clone(),
+            work: self.work.clone(),
+            state: self.state,
+            operation: self.operation,
+            failed_clear: self.clear.filter(|_| self.state == JobState::ClearFailed),
+            result: self.result,
+            created_at: self.created_at,
+            deadline: self.deadline,
+            position: self.position,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The journal: a job *is* its journal, an append-only, hash-chained list of entries.
+//!
+//! [`Event`] says what can happen, [`Entry`] is an event with its place and time, `chain` seals entries into lines of
+//! the store and verifies them, and [`JobView`] is the fold: everything anybody can know about a job. State is never kept
+//! anywhere else; replaying any prefix gives the state the job had then.
+
+mod chain;
+mod event;
+mod fold;
+
+pub use chain::{Chain, verify};
+pub use event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
+pub use fold::{JobView, Phase, TaskState, TaskStatus};
