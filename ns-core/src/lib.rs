@@ -4,6 +4,7 @@
 //! host links this crate and the providers it needs.
 
 pub mod journal;
+pub mod machine;
 pub mod model;
 pub mod planning;
 pub mod ports;
