@@ -1,0 +1,868 @@
+//! The job state machine against the rule book: every cell of §8.6, every row of §8.4, and what must hold for all of it.
+#![allow(clippy::unwrap_used)]
+
+use ns_core::ErrorKind;
+use ns_core::machine::{
+    Facts, Removal, TABLE, TimerKind, Transition, Trigger, allowed, created, diagram, holds_group, may_delete,
+    may_extend, may_update, removal, step,
+};
+use ns_core::model::ClearOperation as C;
+use ns_core::model::JobOperation as Op;
+use ns_core::model::JobState as S;
+use ns_core::model::JobType as T;
+use ns_core::model::ResultCode as R;
+use ns_core::model::{ExecutionType, JobOperation, JobState, JobType, ResultCode};
+use proptest::prelude::*;
+
+const RESULTS: [Option<R>; 5] = [
+    None,
+    Some(R::Success),
+    Some(R::PartialSuccess),
+    Some(R::Failed),
+    Some(R::Canceled),
+];
+const CLEARS: [Option<C>; 3] = [None, Some(C::Rollback), Some(C::Confirm)];
+
+fn facts(job_type: T) -> Facts {
+    Facts {
+        job_type,
+        result: Some(R::Success),
+        failed_clear: None,
+        group_is_free: true,
+        first_in_group: true,
+    }
+}
+
+fn triggers() -> Vec<Trigger> {
+    let operations = Op::ALL.iter().copied().map(Trigger::Operation);
+    let timers = TimerKind::ALL.iter().copied().map(Trigger::Timer);
+    let ends = R::ALL.iter().copied().map(Trigger::TasksEnded);
+    let cleared = [true, false].map(|all_succeeded| Trigger::ClearEnded { all_succeeded });
+    operations
+        .chain(timers)
+        .chain(ends)
+        .chain(cleared)
+        .chain([Trigger::ReportMade])
+        .collect()
+}
+
+fn all_facts() -> Vec<Facts> {
+    let mut all = Vec::new();
+    for &job_type in T::ALL {
+        for result in RESULTS {
+            for failed_clear in CLEARS {
+                for bits in 0..4 {
+                    let (group_is_free, first_in_group) = (bits & 1 == 1, bits & 2 == 2);
+                    all.push(Facts {
+                        job_type,
+                        result,
+                        failed_clear,
+                        group_is_free,
+                        first_in_group,
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+fn take(state: S, operation: Op, trigger: Trigger, facts: &Facts) -> Transition {
+    step(state, operation, &trigger, facts).unwrap()
+}
+
+/// §8.6, column by column: run, pause, cancel, retry, rollback, retry-rollback, ignore-rollback, confirm, retry-confirm,
+/// cancel-confirm, extend, update, delete. `|` parts the drill's row from the failover's, `-` is a refusal.
+const CELLS: &[(S, [&str; 13])] = &[
+    (
+        S::Waiting,
+        ["", "", "", "", "", "", "", "", "", "", "", "JOB-45/46", "JOB-49"],
+    ),
+    (
+        S::Pending,
+        ["SM-33", "", "", "", "", "", "", "", "", "", "", "", "JOB-49"],
+    ),
+    (
+        S::Running,
+        ["", "SM-35", "SM-39", "", "", "", "", "", "", "", "", "", ""],
+    ),
+    (
+        S::Paused,
+        ["SM-36", "", "SM-38", "", "", "", "", "", "", "", "", "", ""],
+    ),
+    (S::Canceling, ["", "", "", "", "", "", "", "", "", "", "", "", ""]),
+    (
+        S::Completed,
+        [
+            "",
+            "",
+            "",
+            "-|SM-47",
+            "SM-44|SM-57",
+            "",
+            "",
+            "-|SM-45",
+            "",
+            "",
+            "SM-61|-",
+            "",
+            "JOB-49",
+        ],
+    ),
+    (S::Clearing, ["", "", "", "", "", "", "", "", "", "", "", "", ""]),
+    (
+        S::ClearFailed,
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            "SM-50",
+            "SM-51",
+            "",
+            "-|SM-52",
+            "-|SM-53",
+            "SM-62|SM-63",
+            "",
+            "JOB-49",
+        ],
+    ),
+    (S::Reporting, ["", "", "", "", "", "", "", "", "", "", "", "", ""]),
+    (S::Finished, ["", "", "", "", "", "", "", "", "", "", "", "", ""]),
+];
+
+#[test]
+fn table_8_6_cell_by_cell() {
+    assert_eq!(CELLS.len(), S::ALL.len());
+    let at = ExecutionType::AtDateTime {
+        at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let schedule = ExecutionType::Schedule {
+        schedule_id: "s".into(),
+    };
+    for (state, cells) in CELLS {
+        for &job_type in T::ALL {
+            let expected = |cell: &'static str| {
+                let side = match cell.split_once('|') {
+                    Some((drill, failover)) => {
+                        if job_type == T::Drill {
+                            drill
+                        } else {
+                            failover
+                        }
+                    }
+                    None => cell,
+                };
+                (!matches!(side, "" | "-")).then_some(side)
+            };
+            for (column, operation) in COLUMNS.into_iter().enumerate() {
+                let failed_clear = match operation {
+                    Op::RetryConfirm | Op::CancelConfirm => Some(C::Confirm),
+                    _ => Some(C::Rollback),
+                };
+                let facts = Facts {
+                    failed_clear,
+                    ..facts(job_type)
+                };
+                let got = step(*state, Op::Run, &Trigger::Operation(operation), &facts);
+                assert_eq!(
+                    got.as_ref().ok().map(|t| t.row),
+                    expected(cells[column]),
+                    "{state} {operation} {job_type}"
+                );
+                assert_eq!(got.is_ok(), allowed(*state, &facts).contains(&operation));
+                if let Err(error) = got {
+                    // SM-64: it names state and operation.
+                    assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, "job.operation"));
+                    let text = error.to_string();
+                    assert!(
+                        text.contains(state.as_str()) && text.contains(operation.as_str()),
+                        "{text}"
+                    );
+                }
+            }
+            assert_eq!(may_extend(*state, job_type), expected(cells[10]), "{state} extend");
+            let update = expected(cells[11]).is_some();
+            assert_eq!(may_update(*state, &at), update.then_some("JOB-45"));
+            assert_eq!(may_update(*state, &schedule), update.then_some("JOB-46"));
+            assert_eq!(may_update(*state, &ExecutionType::Immediate), None);
+            assert_eq!(may_delete(*state, true), expected(cells[12]));
+            let unclean = matches!(state, S::Completed | S::ClearFailed);
+            assert_eq!(
+                may_delete(*state, false),
+                expected(cells[12]).filter(|_| !unclean),
+                "LIM-07"
+            );
+        }
+    }
+}
+
+/// The columns of §8.6 stand in another order than §8.2.
+const COLUMNS: [Op; 10] = [
+    Op::Run,
+    Op::Pause,
+    Op::Cancel,
+    Op::Retry,
+    Op::Rollback,
+    Op::RetryRollback,
+    Op::IgnoreRollback,
+    Op::Confirm,
+    Op::RetryConfirm,
+    Op::CancelConfirm,
+];
+
+/// §8.4: state, trigger, type, then row, next state, operation, result, clean-up, timer of what follows.
+type Line = (
+    S,
+    Trigger,
+    T,
+    &'static str,
+    S,
+    Op,
+    Option<R>,
+    Option<C>,
+    Option<TimerKind>,
+);
+
+#[test]
+fn table_8_4_row_by_row() {
+    use Trigger::{ClearEnded, Operation, TasksEnded, Timer};
+    let (d, f, ok) = (T::Drill, T::Failover, Some(R::Success));
+    let wait = Some(TimerKind::RollbackWait);
+    let (rolls, confirms) = (Some(C::Rollback), Some(C::Confirm));
+    let not_cleared = ClearEnded { all_succeeded: false };
+    let cleared = ClearEnded { all_succeeded: true };
+    let part = Some(R::PartialSuccess);
+    // The job handles `rollback` before each of these, and its result is success.
+    let lines: Vec<Line> = vec![
+        (
+            S::Waiting,
+            Timer(TimerKind::PlannedTime),
+            d,
+            "SM-32",
+            S::Pending,
+            Op::Run,
+            ok,
+            None,
+            Some(TimerKind::DrillTooLate),
+        ),
+        (
+            S::Waiting,
+            Timer(TimerKind::PlannedTime),
+            f,
+            "SM-32",
+            S::Pending,
+            Op::Run,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Pending,
+            Operation(Op::Run),
+            d,
+            "SM-33",
+            S::Running,
+            Op::Run,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Pending,
+            Timer(TimerKind::DrillTooLate),
+            d,
+            "SM-34",
+            S::Reporting,
+            Op::Cancel,
+            Some(R::Canceled),
+            None,
+            None,
+        ),
+        (
+            S::Running,
+            Operation(Op::Pause),
+            f,
+            "SM-35",
+            S::Paused,
+            Op::Pause,
+            ok,
+            None,
+            Some(TimerKind::PauseTimeout),
+        ),
+        (
+            S::Paused,
+            Operation(Op::Run),
+            d,
+            "SM-36",
+            S::Running,
+            Op::Run,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Paused,
+            Timer(TimerKind::PauseTimeout),
+            f,
+            "SM-37",
+            S::Running,
+            Op::Run,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Paused,
+            Operation(Op::Cancel),
+            d,
+            "SM-38",
+            S::Canceling,
+            Op::Cancel,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Running,
+            Operation(Op::Cancel),
+            d,
+            "SM-39",
+            S::Canceling,
+            Op::Cancel,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Running,
+            TasksEnded(R::Success),
+            d,
+            "SM-40",
+            S::Completed,
+            Op::Rollback,
+            ok,
+            None,
+            wait,
+        ),
+        (
+            S::Running,
+            TasksEnded(R::Success),
+            f,
+            "SM-40",
+            S::Completed,
+            Op::Rollback,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::Running,
+            TasksEnded(R::PartialSuccess),
+            d,
+            "SM-41",
+            S::Completed,
+            Op::Rollback,
+            part,
+            None,
+            wait,
+        ),
+        (
+            S::Running,
+            TasksEnded(R::Failed),
+            d,
+            "SM-42",
+            S::Completed,
+            Op::Rollback,
+            Some(R::Failed),
+            None,
+            wait,
+        ),
+        (
+            S::Canceling,
+            TasksEnded(R::Success),
+            d,
+            "SM-43",
+            S::Completed,
+            Op::Rollback,
+            Some(R::Canceled),
+            None,
+            wait,
+        ),
+        (
+            S::Canceling,
+            TasksEnded(R::Failed),
+            f,
+            "SM-43",
+            S::Completed,
+            Op::Rollback,
+            Some(R::Canceled),
+            None,
+            None,
+        ),
+        (
+            S::Completed,
+            Operation(Op::Rollback),
+            d,
+            "SM-44",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::Completed,
+            Operation(Op::Rollback),
+            f,
+            "SM-57",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::Completed,
+            Operation(Op::Confirm),
+            f,
+            "SM-45",
+            S::Clearing,
+            Op::Confirm,
+            ok,
+            confirms,
+            None,
+        ),
+        (
+            S::Completed,
+            Timer(TimerKind::RollbackWait),
+            d,
+            "SM-46",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::Completed,
+            Operation(Op::Retry),
+            f,
+            "SM-47",
+            S::Running,
+            Op::Retry,
+            None,
+            None,
+            None,
+        ),
+        (
+            S::Clearing,
+            not_cleared,
+            d,
+            "SM-48",
+            S::ClearFailed,
+            Op::Rollback,
+            ok,
+            rolls,
+            wait,
+        ),
+        (
+            S::Clearing,
+            not_cleared,
+            f,
+            "SM-48",
+            S::ClearFailed,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::Clearing,
+            cleared,
+            d,
+            "SM-49",
+            S::Reporting,
+            Op::Rollback,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::ClearFailed,
+            Operation(Op::RetryRollback),
+            d,
+            "SM-50",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::ClearFailed,
+            Operation(Op::IgnoreRollback),
+            f,
+            "SM-51",
+            S::Reporting,
+            Op::IgnoreRollback,
+            ok,
+            None,
+            None,
+        ),
+        (
+            S::ClearFailed,
+            Operation(Op::RetryConfirm),
+            f,
+            "SM-52",
+            S::Clearing,
+            Op::Confirm,
+            ok,
+            confirms,
+            None,
+        ),
+        (
+            S::ClearFailed,
+            Operation(Op::CancelConfirm),
+            f,
+            "SM-53",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::ClearFailed,
+            Timer(TimerKind::RollbackWait),
+            d,
+            "SM-54",
+            S::Clearing,
+            Op::Rollback,
+            ok,
+            rolls,
+            None,
+        ),
+        (
+            S::Reporting,
+            Trigger::ReportMade,
+            f,
+            "SM-55",
+            S::Finished,
+            Op::Rollback,
+            ok,
+            None,
+            None,
+        ),
+    ];
+    for (state, trigger, job_type, row, next, operation, result, clear, timer) in &lines {
+        let confirm_failed = matches!(trigger, Operation(Op::RetryConfirm | Op::CancelConfirm));
+        let failed_clear = Some(if confirm_failed { C::Confirm } else { C::Rollback });
+        let got = take(
+            *state,
+            Op::Rollback,
+            *trigger,
+            &Facts {
+                failed_clear,
+                ..facts(*job_type)
+            },
+        );
+        let (next, operation, result, clear, timer) = (*next, *operation, *result, *clear, *timer);
+        assert_eq!(
+            got,
+            Transition {
+                row,
+                next,
+                operation,
+                result,
+                clear,
+                timer
+            }
+        );
+    }
+    for row in TABLE {
+        assert!(
+            lines.iter().any(|line| line.3 == row.id),
+            "{} is not proven here",
+            row.id
+        );
+    }
+    assert_eq!(
+        (created().row, created().next, created().timer),
+        ("SM-31", S::Waiting, Some(TimerKind::PlannedTime))
+    );
+}
+
+#[test]
+fn every_state_trigger_and_facts_has_its_row_or_is_refused() {
+    let (mut legal, mut refused) = (0, 0);
+    for &state in S::ALL {
+        for facts in all_facts() {
+            for trigger in triggers() {
+                for &operation in Op::ALL {
+                    match step(state, operation, &trigger, &facts) {
+                        Ok(t) => {
+                            legal += 1;
+                            let rows: Vec<_> = TABLE.iter().filter(|r| r.id == t.row && r.state == state).collect();
+                            assert_eq!(rows.len(), 1);
+                            assert_eq!(rows[0].next, t.next);
+                            assert!(rows[0].guards.iter().all(|g| g.holds(&facts)));
+                            assert_eq!(t.clear.is_some(), matches!(t.next, S::Clearing | S::ClearFailed));
+                        }
+                        Err(e) => {
+                            refused += 1;
+                            assert_eq!((e.kind(), e.code()), (ErrorKind::Refused, "job.operation"));
+                            let named: Vec<_> = e.context().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                            assert_eq!(
+                                named,
+                                [("state", state.as_str()), ("operation", trigger.to_string().as_str())]
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(legal > 0 && refused > legal, "{legal} legal, {refused} refused");
+}
+
+#[test]
+fn rows_are_unambiguous() {
+    // For any facts at most one row answers, so the order of the table means nothing.
+    for &state in S::ALL {
+        for facts in all_facts() {
+            for operation in Op::ALL {
+                let hits = TABLE.iter().filter(|r| {
+                    r.state == state
+                        && r.on == ns_core::machine::On::Operation(*operation)
+                        && r.guards.iter().all(|g| g.holds(&facts))
+                });
+                assert!(hits.count() <= 1, "{state} {operation} {facts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sm_33_waits_for_the_group_and_its_turn() {
+    for (group_is_free, first_in_group) in [(false, true), (true, false), (false, false)] {
+        let facts = Facts {
+            group_is_free,
+            first_in_group,
+            ..facts(T::Failover)
+        };
+        assert!(step(S::Pending, Op::Run, &Trigger::Operation(Op::Run), &facts).is_err());
+    }
+    let holding: Vec<_> = S::ALL.iter().copied().filter(|s| holds_group(*s)).collect();
+    assert_eq!(
+        holding,
+        [
+            S::Running,
+            S::Canceling,
+            S::Paused,
+            S::Completed,
+            S::Clearing,
+            S::ClearFailed
+        ],
+        "CON-20"
+    );
+}
+
+#[test]
+fn sm_45_only_what_was_recovered_can_be_confirmed() {
+    for result in RESULTS {
+        let facts = Facts {
+            result,
+            ..facts(T::Failover)
+        };
+        let ok = step(S::Completed, Op::Run, &Trigger::Operation(Op::Confirm), &facts).is_ok();
+        assert_eq!(
+            ok,
+            matches!(result, Some(R::Success | R::PartialSuccess)),
+            "CON-29 {result:?}"
+        );
+    }
+}
+
+#[test]
+fn clear_failed_acts_on_the_clean_up_that_failed() {
+    // CON-27: confirm's ways out are closed after a failed rollback, and the other way round.
+    for (failed, open) in [
+        (C::Rollback, [Op::RetryRollback, Op::IgnoreRollback]),
+        (C::Confirm, [Op::RetryConfirm, Op::CancelConfirm]),
+    ] {
+        let facts = Facts {
+            failed_clear: Some(failed),
+            ..facts(T::Failover)
+        };
+        assert_eq!(allowed(S::ClearFailed, &facts), open);
+    }
+    // Which one failed is what the job handled while clearing.
+    for (operation, clear) in [(Op::Rollback, C::Rollback), (Op::Confirm, C::Confirm)] {
+        let failed = take(
+            S::Clearing,
+            operation,
+            Trigger::ClearEnded { all_succeeded: false },
+            &facts(T::Failover),
+        );
+        assert_eq!((failed.clear, failed.timer), (Some(clear), None));
+    }
+    let lost = step(
+        S::Clearing,
+        Op::Run,
+        &Trigger::ClearEnded { all_succeeded: false },
+        &facts(T::Failover),
+    );
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::Refused, "no clean-up is under way");
+}
+
+#[test]
+fn con_24_no_timer_ever_moves_a_failover_but_the_pause() {
+    for &state in S::ALL {
+        for mut facts in all_facts() {
+            facts.job_type = T::Failover;
+            for timer in [TimerKind::DrillTooLate, TimerKind::RollbackWait] {
+                assert!(step(state, Op::Rollback, &Trigger::Timer(timer), &facts).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn con_25_plan_and_group_go_only_with_a_confirmed_failover() {
+    for &job_type in T::ALL {
+        for &operation in Op::ALL {
+            for result in RESULTS {
+                let both = removal(job_type, operation, result) == Removal::JobPlanAndGroup;
+                let confirmed = job_type == T::Failover
+                    && operation == Op::Confirm
+                    && matches!(result, Some(R::Success | R::PartialSuccess));
+                assert_eq!(both, confirmed);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_diagram_says_what_the_table_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/machine/diagram.mmd");
+    if std::env::var_os("UPDATE_DIAGRAM").is_some() {
+        std::fs::write(path, diagram()).unwrap();
+    }
+    assert_eq!(
+        diagram(),
+        std::fs::read_to_string(path).unwrap(),
+        "run again with UPDATE_DIAGRAM=1 and look at the difference"
+    );
+}
+
+/// A job as the engine would carry it.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    job_type: JobType,
+    state: JobState,
+    operation: JobOperation,
+    result: Option<ResultCode>,
+    clear: Option<C>,
+    timer: Option<TimerKind>,
+}
+
+impl Job {
+    fn new(job_type: JobType) -> Self {
+        let Transition {
+            next: state,
+            operation,
+            result,
+            clear,
+            timer,
+            ..
+        } = created();
+        Self {
+            job_type,
+            state,
+            operation,
+            result,
+            clear,
+            timer,
+        }
+    }
+    fn take(&mut self, trigger: &Trigger) -> Option<&'static str> {
+        // A timer that does not run cannot run out.
+        if let Trigger::Timer(kind) = trigger
+            && self.timer != Some(*kind)
+        {
+            return None;
+        }
+        let facts = Facts {
+            job_type: self.job_type,
+            result: self.result,
+            failed_clear: self.clear.filter(|_| self.state == S::ClearFailed),
+            group_is_free: true,
+            first_in_group: true,
+        };
+        let t = step(self.state, self.operation, trigger, &facts).ok()?;
+        *self = Self {
+            job_type: self.job_type,
+            state: t.next,
+            operation: t.operation,
+            result: t.result,
+            clear: t.clear,
+            timer: t.timer,
+        };
+        Some(t.row)
+    }
+}
+
+proptest! {
+    /// Whatever happens to a job in whatever order: it stays inside the rules.
+    #[test]
+    fn any_life_keeps_the_rules(drill in any::<bool>(), picks in prop::collection::vec(any::<prop::sample::Index>(), 1..300)) {
+        let all = triggers();
+        let mut job = Job::new(if drill { T::Drill } else { T::Failover });
+        for pick in picks {
+            let trigger = pick.get(&all);
+            let before = job;
+            let row = job.take(trigger);
+            if row.is_none() {
+                prop_assert_eq!(before.state, job.state, "a refusal changes nothing");
+            }
+            // What is cleaned up is known whenever something is.
+            prop_assert_eq!(job.clear.is_some(), matches!(job.state, S::Clearing | S::ClearFailed));
+            // A drill is never confirmed.
+            prop_assert!(!(drill && job.operation == Op::Confirm));
+            // A result is known from `completed` on.
+            if matches!(job.state, S::Completed | S::Clearing | S::ClearFailed | S::Reporting | S::Finished) {
+                prop_assert!(job.result.is_some());
+            }
+            // A paused job always comes back by itself; a drill always gets cleaned up by itself.
+            if job.state == S::Paused { prop_assert_eq!(job.timer, Some(TimerKind::PauseTimeout)); }
+            if drill && matches!(job.state, S::Completed | S::ClearFailed) {
+                prop_assert_eq!(job.timer, Some(TimerKind::RollbackWait));
+            }
+            // A canceled failover is not confirmed.
+            if before.result == Some(R::Canceled) && job.state == S::Clearing && before.state == S::Completed {
+                prop_assert_eq!(job.operation, Op::Rollback);
+            }
+            // Finished is the end.
+            if before.state == S::Finished { prop_assert!(row.is_none()); }
+        }
+    }
+
+    /// From anywhere a job can get to, it can still be ended.
+    #[test]
+    fn no_life_is_stuck(drill in any::<bool>(), picks in prop::collection::vec(any::<prop::sample::Index>(), 0..100)) {
+        let all = triggers();
+        let mut job = Job::new(if drill { T::Drill } else { T::Failover });
+        for pick in picks { job.take(pick.get(&all)); }
+        let way_on = [
+            Trigger::Timer(TimerKind::PlannedTime), Trigger::Operation(Op::Run), Trigger::TasksEnded(R::Success),
+            Trigger::Operation(Op::Rollback), Trigger::Operation(Op::RetryRollback), Trigger::Operation(Op::RetryConfirm),
+            Trigger::ClearEnded { all_succeeded: true }, Trigger::ReportMade,
+        ];
+        for _ in 0..10 {
+            for trigger in &way_on { job.take(trigger); }
+        }
+        prop_assert_eq!(job.state, S::Finished);
+    }
+}
