@@ -3,12 +3,16 @@
 //! This crate is the engine; it knows no cloud and no storage by name. Providers implement the ports of [`provider`]; a
 //! host links this crate and the providers it needs.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod journal;
 pub mod machine;
 pub mod model;
 pub mod planning;
 pub mod ports;
 pub mod provider;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 
 mod error;
