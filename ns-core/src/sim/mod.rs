@@ -1,1 +1,5 @@
 //! Simulated clouds and mirrored storage.
+
+mod clock;
+
+pub use clock::{Hold, SimClock};
