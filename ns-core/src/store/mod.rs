@@ -8,11 +8,12 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-//pub use memory::MemoryStore;
+pub use memory::{BreakWhen, MemoryStore};
 #[cfg(feature = "sqlite")]
-//pub use sqlite::SqliteStore;
-use crate::Result;
+pub use sqlite::SqliteStore;
+
 use crate::model::JobId;
+use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,4 +93,26 @@ pub trait Store: Debug + Send + Sync {
     async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool>;
     /// Gives a lease back; nothing happens when `owner` does not hold it.
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()>;
+}
+
+fn version_conflict(kind: &str, id: &str, expected: Option<u64>, found: u64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "store.version",
+        format!("{kind} {id} was changed meanwhile"),
+    )
+    .with("expected", expected.unwrap_or_default())
+    .with("found", found)
+    .with_remedy("read it again and decide anew")
+}
+
+fn position_conflict(job: &JobId, expected: u64, given: u64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "store.position",
+        format!("the journal of job {job} goes on elsewhere"),
+    )
+    .with("expected", expected)
+    .with("given", given)
+    .with_remedy("read the journal again: somebody else wrote to it")
 }
