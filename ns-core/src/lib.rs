@@ -5,16 +5,22 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod engine;
 pub mod journal;
 pub mod machine;
 pub mod model;
 pub mod planning;
 pub mod ports;
 pub mod provider;
+#[path = "rules_tmp.rs"]
+mod rules;
+pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
 
 mod error;
 
+pub use engine::{Engine, Providers, Settings};
 pub use error::{Error, ErrorKind, ErrorRecord, Result};
+pub use session::{Actor, Session};

@@ -49,7 +49,11 @@ impl Chain {
             .map_err(|e| Error::new(ErrorKind::Internal, "journal.encode", e.to_string()).with_source(e))?;
         self.hash = link(&self.hash, &body);
         self.position += 1;
-        Ok(JournalLine { position: self.position, body, hash: self.hash.clone() })
+        Ok(JournalLine {
+            position: self.position,
+            body,
+            hash: self.hash.clone(),
+        })
     }
 
     /// Opens the next line, if its position and hash are right.
@@ -58,9 +62,13 @@ impl Chain {
     /// `Corrupt` when the line was changed, is missing a predecessor, or cannot be read.
     pub fn open(&mut self, line: &JournalLine) -> Result<Entry> {
         let corrupt = |what: &str| {
-            Error::new(ErrorKind::Corrupt, "journal.chain", format!("line {} {what}", line.position))
-                .with("job", &self.job)
-                .with_remedy("restore the store from a copy; do not continue this job")
+            Error::new(
+                ErrorKind::Corrupt,
+                "journal.chain",
+                format!("line {} {what}", line.position),
+            )
+            .with("job", &self.job)
+            .with_remedy("restore the store from a copy; do not continue this job")
         };
         if line.position != self.position + 1 {
             return Err(corrupt("is out of place"));
@@ -68,8 +76,7 @@ impl Chain {
         if line.hash != link(&self.hash, &line.body) {
             return Err(corrupt("does not match its hash"));
         }
-        let entry: Entry =
-            serde_json::from_str(&line.body).map_err(|e| corrupt("cannot be read").with_source(e))?;
+        let entry: Entry = serde_json::from_str(&line.body).map_err(|e| corrupt("cannot be read").with_source(e))?;
         if entry.position != line.position || entry.job != self.job {
             return Err(corrupt("belongs elsewhere"));
         }
@@ -98,9 +105,11 @@ fn link(previous: &str, body: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -2,8 +2,8 @@
 
 use crate::ErrorRecord;
 use crate::model::{
-    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, ProtectionGroup, RecoveryPlan, RecoveryPoint,
-    ReplicationId, ResultCode, StorageRef, TaskKey, Work,
+    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, ProtectionGroup, RecoveryPlan,
+    RecoveryPoint, ReplicationId, ResultCode, StorageRef, TaskKey, Work,
 };
 use crate::planning::TaskGraph;
 use crate::provider::{Handle, Mark};

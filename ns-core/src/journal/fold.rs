@@ -2,7 +2,8 @@
 
 use super::event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
 use crate::model::{
-    ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, ResultCode, TaskKey, Work,
+    ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, ResultCode, TaskKey,
+    Work,
 };
 use crate::planning::{Action, Done, Side, Task, TaskGraph};
 use crate::provider::Spec;
@@ -42,6 +43,8 @@ pub struct TaskState {
     pub status: TaskStatus,
     /// Attempts so far.
     pub attempts: u32,
+    /// Attempts that failed in a way that may pass.
+    pub failures: u32,
     /// What came of it.
     pub output: TaskOutput,
     /// The last error.
@@ -62,6 +65,7 @@ impl TaskState {
     const NEW: Self = Self {
         status: TaskStatus::Pending,
         attempts: 0,
+        failures: 0,
         output: TaskOutput {
             handle: None,
             image: None,
@@ -134,8 +138,12 @@ impl JobView {
     /// `Corrupt` when the first entry is not the job's creation.
     pub fn begin(entry: &Entry) -> Result<Self> {
         let Event::Created { work, .. } = &entry.event else {
-            return Err(Error::new(ErrorKind::Corrupt, "journal.first", "a journal begins with the job's creation")
-                .with("job", &entry.job));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "journal.first",
+                "a journal begins with the job's creation",
+            )
+            .with("job", &entry.job));
         };
         Ok(Self {
             id: entry.job.clone(),
@@ -180,7 +188,14 @@ impl JobView {
         match &entry.event {
             Event::Created { .. } | Event::Noted { .. } => {}
             Event::Frozen { inputs } => self.frozen = Some((**inputs).clone()),
-            Event::Transition { to, operation, result, clear, deadline, .. } => {
+            Event::Transition {
+                to,
+                operation,
+                result,
+                clear,
+                deadline,
+                ..
+            } => {
                 if *to == JobState::Running && self.started_at.is_none() {
                     self.started_at = Some(entry.at);
                 }
@@ -198,10 +213,20 @@ impl JobView {
                 for key in graph.tasks.keys() {
                     self.tasks.insert(key.clone(), TaskState::NEW);
                 }
-                self.phases.push(Phase { kind: *phase, graph: graph.clone() });
+                self.phases.push(Phase {
+                    kind: *phase,
+                    graph: graph.clone(),
+                });
             }
-            Event::Decided { decision, kind, operator, reason, facts } => {
-                self.decisions.push((decision.clone(), *kind, operator.clone(), reason.clone(), facts.clone()));
+            Event::Decided {
+                decision,
+                kind,
+                operator,
+                reason,
+                facts,
+            } => {
+                self.decisions
+                    .push((decision.clone(), *kind, operator.clone(), reason.clone(), facts.clone()));
             }
             Event::Intent { task, attempt } => {
                 let state = self.task_mut(task);
@@ -226,6 +251,7 @@ impl JobView {
                     }
                     TaskResult::Retry { error, delay_ms } => {
                         state.status = TaskStatus::Pending;
+                        state.failures += 1;
                         state.error = Some(error.clone());
                         let delay = std::time::Duration::from_millis(*delay_ms);
                         state.not_before = Some(entry.at.saturating_add(delay).unwrap_or(entry.at));
@@ -260,13 +286,15 @@ impl JobView {
     /// Whether every task of the last graph has ended.
     #[must_use]
     pub fn phase_has_ended(&self) -> bool {
-        self.phase().is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k).has_ended()))
+        self.phase()
+            .is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k).has_ended()))
     }
 
     /// Whether every task of the last graph succeeded.
     #[must_use]
     pub fn phase_succeeded(&self) -> bool {
-        self.phase().is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k) == TaskStatus::Done))
+        self.phase()
+            .is_some_and(|p| p.graph.tasks.keys().all(|k| self.status(k) == TaskStatus::Done))
     }
 
     /// Where a task is.
@@ -278,7 +306,10 @@ impl JobView {
     /// What came of a task.
     #[must_use]
     pub fn output(&self, key: &TaskKey) -> Option<&TaskOutput> {
-        self.tasks.get(key).filter(|t| t.status == TaskStatus::Done).map(|t| &t.output)
+        self.tasks
+            .get(key)
+            .filter(|t| t.status == TaskStatus::Done)
+            .map(|t| &t.output)
     }
 
     /// Every recovery task whose intent was written: what a rollback has to look at.
@@ -290,7 +321,10 @@ impl JobView {
             .flat_map(|p| p.graph.tasks.values())
             .filter_map(|task| {
                 let state = self.tasks.get(&task.key)?;
-                (state.attempts > 0).then_some(Done { task, handle: state.output.handle.as_ref() })
+                (state.attempts > 0).then_some(Done {
+                    task,
+                    handle: state.output.handle.as_ref(),
+                })
             })
             .collect()
     }
@@ -298,7 +332,9 @@ impl JobView {
     /// The instances of this job with their state (JOB-57, JOB-59).
     #[must_use]
     pub fn instances(&self) -> BTreeMap<CloudId, InstanceRecoveryState> {
-        let Some(frozen) = &self.frozen else { return BTreeMap::new() };
+        let Some(frozen) = &self.frozen else {
+            return BTreeMap::new();
+        };
         let excluded = self.work.recovery().map(|d| &d.exclude);
         frozen
             .group
@@ -321,22 +357,46 @@ impl JobView {
             matches!(p.kind, PhaseKind::Run | PhaseKind::Retry)
                 && p.graph.tasks.values().any(|t| t.instances.contains(id))
         });
-        let Some(phase) = phase else { return InstanceRecoveryState::Preparing };
-        let tasks: Vec<&Task> = phase.graph.tasks.values().filter(|t| t.instances.contains(id)).collect();
+        let Some(phase) = phase else {
+            return InstanceRecoveryState::Preparing;
+        };
+        let tasks: Vec<&Task> = phase
+            .graph
+            .tasks
+            .values()
+            .filter(|t| t.instances.contains(id))
+            .collect();
         let status = |t: &&Task| self.status(&t.key);
-        if tasks.iter().any(|t| matches!(status(t), TaskStatus::Failed | TaskStatus::Skipped)) {
+        if tasks
+            .iter()
+            .any(|t| matches!(status(t), TaskStatus::Failed | TaskStatus::Skipped))
+        {
             return InstanceRecoveryState::Failed;
         }
         if tasks.iter().all(|t| status(t) == TaskStatus::Done) {
             return InstanceRecoveryState::Success;
         }
         let is_server = |t: &&Task| {
-            matches!(&t.action, Action::Create { side: Side::Target, spec: Spec::Server { .. } })
+            matches!(
+                &t.action,
+                Action::Create {
+                    side: Side::Target,
+                    spec: Spec::Server { .. }
+                }
+            )
         };
-        if tasks.iter().filter(|t| is_server(t)).any(|t| status(t) != TaskStatus::Pending) {
+        if tasks
+            .iter()
+            .filter(|t| is_server(t))
+            .any(|t| status(t) != TaskStatus::Pending)
+        {
             return InstanceRecoveryState::Booting;
         }
-        if tasks.iter().filter(|t| !is_server(t)).all(|t| status(t) == TaskStatus::Done) {
+        if tasks
+            .iter()
+            .filter(|t| !is_server(t))
+            .all(|t| status(t) == TaskStatus::Done)
+        {
             return InstanceRecoveryState::Recovered;
         }
         InstanceRecoveryState::Preparing
@@ -345,8 +405,11 @@ impl JobView {
     /// The result the ended tasks stand for (OPEN-22). Work without instances is judged by its tasks.
     #[must_use]
     pub fn evaluate(&self) -> ResultCode {
-        let states: BTreeSet<InstanceRecoveryState> =
-            self.instances().into_values().filter(|s| *s != InstanceRecoveryState::Excluded).collect();
+        let states: BTreeSet<InstanceRecoveryState> = self
+            .instances()
+            .into_values()
+            .filter(|s| *s != InstanceRecoveryState::Excluded)
+            .collect();
         let all = match self.work {
             Work::Recovery(_) => states.iter().all(|s| *s == InstanceRecoveryState::Success),
             _ => self.phase_succeeded(),

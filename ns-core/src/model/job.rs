@@ -237,7 +237,9 @@ impl Work {
     pub const fn group_id(&self) -> &GroupId {
         match self {
             Self::Recovery(d) => &d.group_id,
-            Self::Protect { group_id, .. } | Self::Point { group_id, .. } | Self::Unprotect { group_id, .. } => group_id,
+            Self::Protect { group_id, .. } | Self::Point { group_id, .. } | Self::Unprotect { group_id, .. } => {
+                group_id
+            }
         }
     }
 

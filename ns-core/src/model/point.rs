@@ -1,6 +1,6 @@
 //! Recovery points: moments to which a group can be brought back.
 
-use super::{CloudId, GroupId, Inventory, PlanId, PointId, RecoveryPlan, ReplicationId, StorageRef};
+use super::{CloudId, GroupId, Inventory, JobId, PlanId, PointId, RecoveryPlan, ReplicationId, StorageRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct RecoveryPoint {
     pub group_id: GroupId,
     /// Made under which plan.
     pub plan_id: PlanId,
+    /// The job that made it; the tokens of its vault clones come from it.
+    pub job_id: JobId,
     /// When the first snapshot was taken: no later write is in it for certain, every earlier one is.
     pub taken_at: Timestamp,
     /// When it was complete on the Target.

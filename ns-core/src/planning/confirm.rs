@@ -15,16 +15,17 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_confirm(
-    job: &JobId,
-    done: &[Done<'_>],
-    recovered: &BTreeSet<CloudId>,
-    prefix: &str,
-) -> Result<TaskGraph> {
+pub fn plan_confirm(job: &JobId, done: &[Done<'_>], recovered: &BTreeSet<CloudId>, prefix: &str) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
     for d in done.iter().filter(|d| !d.task.instances.is_disjoint(recovered)) {
-        if let (Action::Adopt { side: Side::Target, image: ImageRef::OutputOf(clone), .. }, Some(handle)) =
-            (&d.task.action, d.handle)
+        if let (
+            Action::Adopt {
+                side: Side::Target,
+                image: ImageRef::OutputOf(clone),
+                ..
+            },
+            Some(handle),
+        ) = (&d.task.action, d.handle)
         {
             let image = match &handle.storage {
                 Some(storage) => ImageRef::Known(storage.clone()),
@@ -32,7 +33,10 @@ pub fn plan_confirm(
             };
             let key = graph.add(
                 format!("{prefix}/flatten/{}", d.task.key),
-                Action::Flatten { side: Side::Target, image },
+                Action::Flatten {
+                    side: Side::Target,
+                    image,
+                },
                 [],
             );
             if let Some(task) = graph.tasks.get_mut(&key) {

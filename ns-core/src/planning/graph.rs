@@ -60,11 +60,25 @@ pub enum Action {
     /// Makes a thing in a cloud.
     Create { side: Side, spec: Spec },
     /// Makes a volume of an image. The spec's `storage` is replaced by `image`.
-    Adopt { side: Side, image: ImageRef, spec: AdoptSpec },
+    Adopt {
+        side: Side,
+        image: ImageRef,
+        spec: AdoptSpec,
+    },
     /// Removes what a task made. Without a handle it is looked for by token.
-    Remove { side: Side, kind: CreatedKind, tenant: Option<Ref>, handle: Option<Handle>, token: Token },
+    Remove {
+        side: Side,
+        kind: CreatedKind,
+        tenant: Option<Ref>,
+        handle: Option<Handle>,
+        token: Token,
+    },
     /// Lets go of a volume that a task adopted.
-    Release { side: Side, handle: Option<Handle>, token: Token },
+    Release {
+        side: Side,
+        handle: Option<Handle>,
+        token: Token,
+    },
     /// Stops a server. `was_running` is what the inventory said when the graph was planned: rollback restores it.
     StopServer { side: Side, server: Ref, was_running: bool },
     /// Starts a server.
@@ -82,25 +96,54 @@ pub enum Action {
     /// Removes a user snapshot.
     RemoveSnapshot { side: Side, image: ImageRef, name: String },
     /// Sends everything written on `side` so far towards its peer; gives a mark.
-    Ship { side: Side, image: ImageRef, snapshot: Option<String> },
+    Ship {
+        side: Side,
+        image: ImageRef,
+        snapshot: Option<String>,
+    },
     /// Waits until `side` holds what the mark covers.
     AwaitArrival { side: Side, image: ImageRef, mark: MarkRef },
     /// Clones a snapshot on the Target.
-    Clone { side: Side, image: ImageRef, snapshot: String },
+    Clone {
+        side: Side,
+        image: ImageRef,
+        snapshot: String,
+    },
     /// Removes an image that a task made.
     RemoveImage { side: Side, token: Token },
     /// Makes an image read only; gives the mark of its demotion. Nothing is done, and no mark given, when the image is not
     /// primary and `only_if_primary` is set.
-    Demote { side: Side, image: ImageRef, only_if_primary: bool },
+    Demote {
+        side: Side,
+        image: ImageRef,
+        only_if_primary: bool,
+    },
     /// Makes an image writable after its peer's demotion has arrived. Without a mark (the peer was never promoted) the image
     /// proves its own demotion. The peer is looked at first and must not be primary.
-    Promote { side: Side, image: ImageRef, demotion: Option<MarkRef> },
+    Promote {
+        side: Side,
+        image: ImageRef,
+        demotion: Option<MarkRef>,
+    },
     /// Makes an image writable although its peer may be primary, by the recorded decision; the peer is fenced from then on.
-    ForcePromote { side: Side, image: ImageRef, decision: String, epoch: u64 },
+    ForcePromote {
+        side: Side,
+        image: ImageRef,
+        decision: String,
+        epoch: u64,
+    },
     /// Throws a copy away and copies the peer again, by the recorded decision.
-    Resync { side: Side, image: ImageRef, decision: String },
+    Resync {
+        side: Side,
+        image: ImageRef,
+        decision: String,
+    },
     /// Gives an image its name back.
-    Rename { side: Side, image: ImageRef, name: StorageRef },
+    Rename {
+        side: Side,
+        image: ImageRef,
+        name: StorageRef,
+    },
     /// Waits.
     Delay { seconds: u32 },
 }
@@ -218,7 +261,56 @@ impl TaskGraph {
         if ordered.len() == self.tasks.len() {
             Ok(ordered)
         } else {
-            Err(Error::new(ErrorKind::Internal, "graph.cycle", "the task graph has a cycle"))
+            Err(Error::new(
+                ErrorKind::Internal,
+                "graph.cycle",
+                "the task graph has a cycle",
+            ))
+        }
+    }
+}
+
+impl std::fmt::Display for Task {
+    /// One sentence for people: what, and on which side.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (verb, side) = self.action.words();
+        let side = match side {
+            Some(Side::Source) => " on the Source",
+            Some(Side::Target) => " on the Target",
+            None => "",
+        };
+        write!(f, "{verb}{side} ({})", self.key)
+    }
+}
+
+impl Action {
+    /// What it does, in words, and where.
+    #[must_use]
+    pub fn words(&self) -> (String, Option<Side>) {
+        let fixed = |text: &str, side: Side| (text.to_owned(), Some(side));
+        match self {
+            Self::Create { side, spec } => (format!("create a {:?}", spec.kind()), Some(*side)),
+            Self::Adopt { side, .. } => fixed("adopt an image as a volume", *side),
+            Self::Remove { side, kind, .. } => (format!("remove a {kind:?}"), Some(*side)),
+            Self::Release { side, .. } => fixed("release a volume", *side),
+            Self::StopServer { side, .. } => fixed("stop a server", *side),
+            Self::StartServer { side, .. } => fixed("start a server", *side),
+            Self::Flatten { side, .. } => fixed("make an image independent of its parent", *side),
+            Self::EnableReplication { .. } => fixed("begin replication", Side::Source),
+            Self::AwaitReplica { .. } => fixed("wait for the first full copy", Side::Target),
+            Self::DisableReplication { .. } => fixed("end replication", Side::Source),
+            Self::Snapshot { side, .. } => fixed("take a snapshot", *side),
+            Self::RemoveSnapshot { side, .. } => fixed("remove a snapshot", *side),
+            Self::Ship { side, .. } => fixed("ship writes to the other side", *side),
+            Self::AwaitArrival { side, .. } => fixed("wait until the writes have arrived", *side),
+            Self::Clone { side, .. } => fixed("clone a snapshot", *side),
+            Self::RemoveImage { side, .. } => fixed("remove an image", *side),
+            Self::Demote { side, .. } => fixed("demote an image", *side),
+            Self::Promote { side, .. } => fixed("promote an image", *side),
+            Self::ForcePromote { side, .. } => fixed("promote an image by force", *side),
+            Self::Resync { side, .. } => fixed("throw a copy away and copy it again", *side),
+            Self::Rename { side, .. } => fixed("give an image its name back", *side),
+            Self::Delay { seconds } => (format!("wait {seconds} s"), None),
         }
     }
 }

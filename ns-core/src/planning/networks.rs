@@ -17,12 +17,23 @@ pub(super) fn create(
     after: impl IntoIterator<Item = TaskKey>,
 ) -> TaskKey {
     let after: Vec<TaskKey> = after.into_iter().collect();
-    graph.add(key, Action::Create { side: Side::Target, spec }, &after)
+    graph.add(
+        key,
+        Action::Create {
+            side: Side::Target,
+            spec,
+        },
+        &after,
+    )
 }
 
 fn missing(what: &str, id: &CloudId) -> Error {
-    Error::new(ErrorKind::Invalid, "inventory.incomplete", format!("{what} {id} is not in the inventory"))
-        .with_remedy("synchronise the Source cluster and make a new recovery point")
+    Error::new(
+        ErrorKind::Invalid,
+        "inventory.incomplete",
+        format!("{what} {id} is not in the inventory"),
+    )
+    .with_remedy("synchronise the Source cluster and make a new recovery point")
 }
 
 /// Adds the tenant, and the right to work in it; gives the task to wait for.
@@ -34,8 +45,14 @@ pub(super) fn tenant(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> (Ref
     let description = format!("made by NeverStop job {}", inputs.job_id);
     let tenant = create(graph, "tenant".to_owned(), Spec::Tenant { name, description }, []);
     let tenant_ref = Ref::OutputOf(tenant.clone());
-    let access =
-        create(graph, "tenant-access".to_owned(), Spec::TenantAccess { tenant: tenant_ref.clone() }, [tenant]);
+    let access = create(
+        graph,
+        "tenant-access".to_owned(),
+        Spec::TenantAccess {
+            tenant: tenant_ref.clone(),
+        },
+        [tenant],
+    );
     (tenant_ref, access)
 }
 
@@ -87,13 +104,24 @@ pub(super) fn floating_ips(
         return Ok(Vec::new());
     }
     let mut tasks = Vec::new();
-    for floating in inputs.inventory.floating_ips.values().filter(|f| f.port_id.as_ref() == Some(&port.id)) {
+    for floating in inputs
+        .inventory
+        .floating_ips
+        .values()
+        .filter(|f| f.port_id.as_ref() == Some(&port.id))
+    {
         let Some(external) = inputs.plan.mapping.external_networks.get(&floating.network_id) else {
             return Err(unmapped_external(&floating.network_id));
         };
         let mut after = vec![tenant.1.clone(), port_task.clone()];
         // The address only works once the port's network has its way out.
-        after.extend(graph.tasks.keys().filter(|k| k.as_str().starts_with("router-interface/")).cloned());
+        after.extend(
+            graph
+                .tasks
+                .keys()
+                .filter(|k| k.as_str().starts_with("router-interface/"))
+                .cloned(),
+        );
         let spec = Spec::FloatingIp {
             tenant: tenant.0.clone(),
             external_network: Ref::Known(external.clone()),
@@ -106,9 +134,13 @@ pub(super) fn floating_ips(
 }
 
 fn unmapped_external(id: &CloudId) -> Error {
-    Error::new(ErrorKind::Invalid, "plan.mapping", format!("the external network {id} has no counterpart"))
-        .with_field(format!("mapping.external_networks[{id}]"))
-        .with_remedy("map it to an external network of the Target cluster")
+    Error::new(
+        ErrorKind::Invalid,
+        "plan.mapping",
+        format!("the external network {id} has no counterpart"),
+    )
+    .with_field(format!("mapping.external_networks[{id}]"))
+    .with_remedy("map it to an external network of the Target cluster")
 }
 
 fn network(
@@ -121,8 +153,16 @@ fn network(
     if graph.tasks.contains_key(&key) {
         return Ok(key);
     }
-    let network = inputs.inventory.networks.get(id).ok_or_else(|| missing("network", id))?;
-    let spec = Spec::Network { tenant: tenant.0.clone(), name: network.name.clone(), mtu: network.mtu };
+    let network = inputs
+        .inventory
+        .networks
+        .get(id)
+        .ok_or_else(|| missing("network", id))?;
+    let spec = Spec::Network {
+        tenant: tenant.0.clone(),
+        name: network.name.clone(),
+        mtu: network.mtu,
+    };
     let key = create(graph, key.to_string(), spec, [tenant.1.clone()]);
     for subnet in inputs.inventory.subnets.values().filter(|s| &s.network_id == id) {
         let spec = Spec::Subnet {
@@ -137,7 +177,12 @@ fn network(
             dns_nameservers: subnet.dns_nameservers.clone(),
             host_routes: subnet.host_routes.clone(),
         };
-        let task = create(graph, format!("subnet/{}", subnet.id), spec, [tenant.1.clone(), key.clone()]);
+        let task = create(
+            graph,
+            format!("subnet/{}", subnet.id),
+            spec,
+            [tenant.1.clone(), key.clone()],
+        );
         if !inputs.isolated {
             routers(graph, inputs, tenant, &subnet.id, &task)?;
         }
@@ -153,15 +198,29 @@ fn routers(
     subnet: &CloudId,
     subnet_task: &TaskKey,
 ) -> Result<()> {
-    for router in inputs.inventory.routers.values().filter(|r| r.subnet_ids.contains(subnet)) {
+    for router in inputs
+        .inventory
+        .routers
+        .values()
+        .filter(|r| r.subnet_ids.contains(subnet))
+    {
         let external_network = match &router.external_network_id {
             None => None,
             Some(id) => {
-                let target = inputs.plan.mapping.external_networks.get(id).ok_or_else(|| unmapped_external(id))?;
+                let target = inputs
+                    .plan
+                    .mapping
+                    .external_networks
+                    .get(id)
+                    .ok_or_else(|| unmapped_external(id))?;
                 Some(Ref::Known(target.clone()))
             }
         };
-        let spec = Spec::Router { tenant: tenant.0.clone(), name: router.name.clone(), external_network };
+        let spec = Spec::Router {
+            tenant: tenant.0.clone(),
+            name: router.name.clone(),
+            external_network,
+        };
         let task = create(graph, format!("router/{}", router.id), spec, [tenant.1.clone()]);
         let spec = Spec::RouterInterface {
             tenant: tenant.0.clone(),
@@ -188,12 +247,23 @@ fn security_group(
         if graph.tasks.contains_key(&key) {
             continue;
         }
-        let group = inputs.inventory.security_groups.get(&id).ok_or_else(|| missing("security group", &id))?;
+        let group = inputs
+            .inventory
+            .security_groups
+            .get(&id)
+            .ok_or_else(|| missing("security group", &id))?;
         // Every tenant has a group named `default` of its own, which cannot be made; the Source's keeps its rules under
         // another name.
-        let name = if group.name == "default" { "default-recovered".to_owned() } else { group.name.clone() };
-        let spec =
-            Spec::SecurityGroup { tenant: tenant.0.clone(), name, description: group.description.clone() };
+        let name = if group.name == "default" {
+            "default-recovered".to_owned()
+        } else {
+            group.name.clone()
+        };
+        let spec = Spec::SecurityGroup {
+            tenant: tenant.0.clone(),
+            name,
+            description: group.description.clone(),
+        };
         create(graph, key.to_string(), spec, [tenant.1.clone()]);
         let remote: Vec<CloudId> = group.rules.iter().filter_map(|r| r.remote_group_id.clone()).collect();
         rules(graph, tenant, group, &remote);
@@ -212,8 +282,14 @@ fn rules(graph: &mut TaskGraph, tenant: &(Ref, TaskKey), group: &SecurityGroup, 
             remote_group: rule.remote_group_id.as_ref().map(|id| Ref::OutputOf(key_of(id))),
         })
         .collect();
-    let after: Vec<TaskKey> =
-        [tenant.1.clone(), key_of(&group.id)].into_iter().chain(remote.iter().map(key_of)).collect();
-    let spec = Spec::SecurityGroupRules { tenant: tenant.0.clone(), group: Ref::OutputOf(key_of(&group.id)), rules };
+    let after: Vec<TaskKey> = [tenant.1.clone(), key_of(&group.id)]
+        .into_iter()
+        .chain(remote.iter().map(key_of))
+        .collect();
+    let spec = Spec::SecurityGroupRules {
+        tenant: tenant.0.clone(),
+        group: Ref::OutputOf(key_of(&group.id)),
+        rules,
+    };
     create(graph, format!("security-group-rules/{}", group.id), spec, after);
 }

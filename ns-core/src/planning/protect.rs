@@ -2,11 +2,10 @@
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use crate::model::{
-    CloudId, Inventory, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume, ReplicationId,
-    StorageRef, TaskKey,
+    CloudId, Inventory, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
+    ReplicationId, StorageRef, TaskKey,
 };
 use crate::provider::Token;
-use crate::model::JobId;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +17,12 @@ fn members<'a>(inventory: &'a Inventory, instances: &'a [CloudId]) -> Result<BTr
         for id in &instance.volume_ids {
             let volume = inventory.volumes.get(id).ok_or_else(|| absent("volume", id))?;
             let storage = volume.storage.as_ref().ok_or_else(|| {
-                Error::new(ErrorKind::Refused, "volume.storage", format!("where volume {id} is stored is not known"))
-                    .with_remedy("only volumes on the cluster's registered storage can be protected")
+                Error::new(
+                    ErrorKind::Refused,
+                    "volume.storage",
+                    format!("where volume {id} is stored is not known"),
+                )
+                .with_remedy("only volumes on the cluster's registered storage can be protected")
             })?;
             volumes.insert(id, storage);
         }
@@ -28,8 +31,12 @@ fn members<'a>(inventory: &'a Inventory, instances: &'a [CloudId]) -> Result<BTr
 }
 
 fn absent(what: &str, id: &CloudId) -> Error {
-    Error::new(ErrorKind::NotFound, "inventory.absent", format!("{what} {id} is not in the inventory"))
-        .with_remedy("synchronise the Source cluster")
+    Error::new(
+        ErrorKind::NotFound,
+        "inventory.absent",
+        format!("{what} {id} is not in the inventory"),
+    )
+    .with_remedy("synchronise the Source cluster")
 }
 
 /// The name of a point's snapshots.
@@ -63,16 +70,25 @@ pub fn plan_protect(
                 .with_field("parent_policy")
                 .with_remedy("allow the plan to flatten cloned volumes on the Source"));
             }
-            let flatten = Action::Flatten { side: Side::Source, image: image.clone() };
+            let flatten = Action::Flatten {
+                side: Side::Source,
+                image: image.clone(),
+            };
             after.push(graph.add(format!("flatten/{id}"), flatten, []));
         }
         let enable = graph.add(
             format!("replicate/{id}"),
-            Action::EnableReplication { image, mode: plan.replication_mode },
+            Action::EnableReplication {
+                image,
+                mode: plan.replication_mode,
+            },
             &after,
         );
-        let replica =
-            graph.add(format!("replica/{id}"), Action::AwaitReplica { source: enable.clone() }, [&enable]);
+        let replica = graph.add(
+            format!("replica/{id}"),
+            Action::AwaitReplica { source: enable.clone() },
+            [&enable],
+        );
         for task in after.iter().chain([&enable, &replica]) {
             graph.about_volume(task, id);
         }
@@ -89,7 +105,9 @@ pub fn replicated_volumes(
     instances: &[CloudId],
     outputs: impl Fn(&TaskKey) -> (Option<ReplicationId>, Option<StorageRef>),
 ) -> BTreeMap<CloudId, ReplicatedVolume> {
-    let Ok(members) = members(inventory, instances) else { return BTreeMap::new() };
+    let Ok(members) = members(inventory, instances) else {
+        return BTreeMap::new();
+    };
     members
         .into_iter()
         .filter_map(|(id, source)| {
@@ -113,8 +131,12 @@ pub fn replicated_volumes(
 /// `Refused` when the plan replicates nothing.
 pub fn plan_point(plan: &RecoveryPlan, point: &PointId) -> Result<TaskGraph> {
     if plan.volumes.is_empty() {
-        return Err(Error::new(ErrorKind::Refused, "plan.volume_not_replicated", "the plan replicates no volume yet")
-            .with_remedy("wait for the plan's initial mirroring"));
+        return Err(Error::new(
+            ErrorKind::Refused,
+            "plan.volume_not_replicated",
+            "the plan replicates no volume yet",
+        )
+        .with_remedy("wait for the plan's initial mirroring"));
     }
     let mut graph = TaskGraph::default();
     let name = point_snapshot_name(point);
@@ -123,18 +145,34 @@ pub fn plan_point(plan: &RecoveryPlan, point: &PointId) -> Result<TaskGraph> {
         .values()
         .map(|v| {
             let image = ImageRef::Replica(v.replication_id.clone());
-            let snapshot = Action::Snapshot { side: Side::Source, image, name: name.clone() };
+            let snapshot = Action::Snapshot {
+                side: Side::Source,
+                image,
+                name: name.clone(),
+            };
             graph.add(format!("snapshot/{}", v.volume_id), snapshot, [])
         })
         .collect();
     for v in plan.volumes.values() {
         let (id, image) = (&v.volume_id, ImageRef::Replica(v.replication_id.clone()));
-        let ship = Action::Ship { side: Side::Source, image: image.clone(), snapshot: Some(name.clone()) };
+        let ship = Action::Ship {
+            side: Side::Source,
+            image: image.clone(),
+            snapshot: Some(name.clone()),
+        };
         let ship = graph.add(format!("ship/{id}"), ship, &snapshots);
         let mark = MarkRef::OutputOf(ship.clone());
-        let arrive = Action::AwaitArrival { side: Side::Target, image: image.clone(), mark };
+        let arrive = Action::AwaitArrival {
+            side: Side::Target,
+            image: image.clone(),
+            mark,
+        };
         let arrive = graph.add(format!("arrive/{id}"), arrive, [&ship]);
-        let vault = Action::Clone { side: Side::Target, image, snapshot: name.clone() };
+        let vault = Action::Clone {
+            side: Side::Target,
+            image,
+            snapshot: name.clone(),
+        };
         let vault = graph.add(format!("vault/{id}"), vault, [&arrive]);
         let base = Action::Snapshot {
             side: Side::Target,
@@ -172,17 +210,19 @@ pub fn point_volumes(
 }
 
 /// Plans the end of a plan (PLAN-29): vault clones, snapshots and mirroring go; the Source's volumes stay as they are.
-/// `points` come with the job that made them, which is what their vaults' tokens are made of.
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_unprotect(plan: &RecoveryPlan, points: &[(RecoveryPoint, JobId)]) -> Result<TaskGraph> {
+pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
     let mut cleared: BTreeMap<&CloudId, Vec<TaskKey>> = BTreeMap::new();
-    for (point, job) in points {
+    for point in points {
         for (id, part) in &point.volumes {
-            let token = Token::of(job, &TaskKey::new(format!("vault/{id}")));
-            let vault = Action::RemoveImage { side: Side::Target, token };
+            let token = Token::of(&point.job_id, &TaskKey::new(format!("vault/{id}")));
+            let vault = Action::RemoveImage {
+                side: Side::Target,
+                token,
+            };
             let vault = graph.add(format!("vault/{}/{id}", point.id), vault, []);
             let snapshot = Action::RemoveSnapshot {
                 side: Side::Source,
@@ -195,7 +235,9 @@ pub fn plan_unprotect(plan: &RecoveryPlan, points: &[(RecoveryPoint, JobId)]) ->
     }
     for v in plan.volumes.values() {
         let after = cleared.remove(&v.volume_id).unwrap_or_default();
-        let disable = Action::DisableReplication { replication_id: v.replication_id.clone() };
+        let disable = Action::DisableReplication {
+            replication_id: v.replication_id.clone(),
+        };
         let key = graph.add(format!("disable/{}", v.volume_id), disable, &after);
         graph.about_volume(&key, &v.volume_id);
     }

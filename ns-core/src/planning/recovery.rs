@@ -7,7 +7,8 @@
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use super::networks;
 use crate::model::{
-    CloudId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint, TaskKey, Volume,
+    CloudId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint, TaskKey,
+    Volume,
 };
 use crate::provider::{AdoptSpec, Ref, Spec};
 use crate::{Error, ErrorKind, Result};
@@ -73,14 +74,24 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
     }
     for (id, (server, _)) in &servers {
         let mapping = mapping_of(inputs, id);
-        let first: BTreeSet<TaskKey> =
-            mapping.boot_after.iter().filter_map(|other| servers.get(other)).map(|(_, last)| last.clone()).collect();
+        let first: BTreeSet<TaskKey> = mapping
+            .boot_after
+            .iter()
+            .filter_map(|other| servers.get(other))
+            .map(|(_, last)| last.clone())
+            .collect();
         if first.is_empty() {
             continue;
         }
         let mut order = first;
         if mapping.boot_delay_seconds > 0 {
-            let delay = graph.add(format!("delay/{id}"), Action::Delay { seconds: mapping.boot_delay_seconds }, []);
+            let delay = graph.add(
+                format!("delay/{id}"),
+                Action::Delay {
+                    seconds: mapping.boot_delay_seconds,
+                },
+                [],
+            );
             if let Some(task) = graph.tasks.get_mut(&delay) {
                 task.order = order;
             }
@@ -98,8 +109,12 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
 }
 
 fn hole(what: &str, id: &CloudId) -> Error {
-    Error::new(ErrorKind::Invalid, "inventory.incomplete", format!("{what} {id} is not in the inventory"))
-        .with_remedy("synchronise the Source cluster")
+    Error::new(
+        ErrorKind::Invalid,
+        "inventory.incomplete",
+        format!("{what} {id} is not in the inventory"),
+    )
+    .with_remedy("synchronise the Source cluster")
 }
 
 fn mapping_of(inputs: &RecoveryInputs<'_>, id: &CloudId) -> InstanceMapping {
@@ -138,19 +153,36 @@ fn server(
     }
     let keypair = instance.keypair.as_ref().and_then(|name| {
         let pair = inputs.inventory.keypairs.values().find(|k| &k.name == name)?;
-        let spec = Spec::Keypair { name: pair.name.clone(), public_key: pair.public_key.clone() };
+        let spec = Spec::Keypair {
+            name: pair.name.clone(),
+            public_key: pair.public_key.clone(),
+        };
         let task = networks::create(graph, format!("keypair/{name}"), spec, []);
         after.push(task.clone());
         Some(Ref::OutputOf(task))
     });
-    let server_group = inputs.inventory.server_groups.values().find(|g| g.members.contains(&instance.id)).map(|g| {
-        let spec = Spec::ServerGroup { tenant: tenant.0.clone(), name: g.name.clone(), policy: g.policy.clone() };
-        let task = networks::create(graph, format!("server-group/{}", g.id), spec, [tenant.1.clone()]);
-        after.push(task.clone());
-        Ref::OutputOf(task)
-    });
+    let server_group = inputs
+        .inventory
+        .server_groups
+        .values()
+        .find(|g| g.members.contains(&instance.id))
+        .map(|g| {
+            let spec = Spec::ServerGroup {
+                tenant: tenant.0.clone(),
+                name: g.name.clone(),
+                policy: g.policy.clone(),
+            };
+            let task = networks::create(graph, format!("server-group/{}", g.id), spec, [tenant.1.clone()]);
+            after.push(task.clone());
+            Ref::OutputOf(task)
+        });
     let availability_zone = mapping.availability_zone.clone().or_else(|| {
-        inputs.plan.mapping.availability_zones.get(&instance.availability_zone).cloned()
+        inputs
+            .plan
+            .mapping
+            .availability_zones
+            .get(&instance.availability_zone)
+            .cloned()
     });
     let spec = Spec::Server {
         tenant: tenant.0.clone(),
@@ -168,8 +200,11 @@ fn server(
     let server = networks::create(graph, format!("server/{}", instance.id), spec, after);
     let mut last = server.clone();
     if !mapping.boot {
-        let stop =
-            Action::StopServer { side: Side::Target, server: Ref::OutputOf(server.clone()), was_running: false };
+        let stop = Action::StopServer {
+            side: Side::Target,
+            server: Ref::OutputOf(server.clone()),
+            was_running: false,
+        };
         last = graph.add(format!("stay-off/{}", instance.id), stop, [&server]);
     }
     for task in &extras {
@@ -189,7 +224,12 @@ fn stop_source(graph: &mut TaskGraph, instance: &Instance) -> TaskKey {
 }
 
 /// Adds the tasks that bring a volume to the Target and into its cloud; gives the task that adopts it.
-fn volume(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, tenant: &(Ref, TaskKey), id: &CloudId) -> Result<TaskKey> {
+fn volume(
+    graph: &mut TaskGraph,
+    inputs: &RecoveryInputs<'_>,
+    tenant: &(Ref, TaskKey),
+    id: &CloudId,
+) -> Result<TaskKey> {
     let key = TaskKey::new(format!("volume/{id}"));
     if graph.tasks.contains_key(&key) {
         return Ok(key);
@@ -198,9 +238,15 @@ fn volume(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, tenant: &(Ref, Tas
     let (image, ready) = match inputs.data {
         RecoveryData::Point { point, .. } => {
             let part = point.volumes.get(id).ok_or_else(|| {
-                Error::new(ErrorKind::Refused, "point.volume", format!("the recovery point holds no volume {id}"))
-                    .with("point", &point.id)
-                    .with_remedy("choose a recovery point that was made after the volume was added, or exclude the instance")
+                Error::new(
+                    ErrorKind::Refused,
+                    "point.volume",
+                    format!("the recovery point holds no volume {id}"),
+                )
+                .with("point", &point.id)
+                .with_remedy(
+                    "choose a recovery point that was made after the volume was added, or exclude the instance",
+                )
             })?;
             let clone = Action::Clone {
                 side: Side::Target,
@@ -211,7 +257,11 @@ fn volume(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, tenant: &(Ref, Tas
             (ImageRef::OutputOf(task.clone()), task)
         }
         RecoveryData::HandOver => hand_over(graph, inputs, volume)?,
-        RecoveryData::Forced { decision, epoch, stop_source: stop } => {
+        RecoveryData::Forced {
+            decision,
+            epoch,
+            stop_source: stop,
+        } => {
             let image = ImageRef::Replica(replication_id(inputs, id)?);
             let promote = Action::ForcePromote {
                 side: Side::Target,
@@ -232,11 +282,20 @@ fn volume(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, tenant: &(Ref, Tas
         }
     };
     graph.about_volume(&ready, id);
-    let volume_type = inputs.plan.mapping.volume_types.get(&volume.volume_type).ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, "plan.mapping", format!("volume type {} has no counterpart", volume.volume_type))
+    let volume_type = inputs
+        .plan
+        .mapping
+        .volume_types
+        .get(&volume.volume_type)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                "plan.mapping",
+                format!("volume type {} has no counterpart", volume.volume_type),
+            )
             .with_field(format!("mapping.volume_types[{}]", volume.volume_type))
             .with_remedy("map it to a volume type of the Target cluster")
-    })?;
+        })?;
     let spec = AdoptSpec {
         tenant: tenant.0.clone(),
         storage: crate::model::StorageRef::new(""),
@@ -247,7 +306,15 @@ fn volume(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, tenant: &(Ref, Tas
         metadata: volume.metadata.clone(),
         image_metadata: volume.image_metadata.clone(),
     };
-    let key = graph.add(key, Action::Adopt { side: Side::Target, image, spec }, [&tenant.1, &ready]);
+    let key = graph.add(
+        key,
+        Action::Adopt {
+            side: Side::Target,
+            image,
+            spec,
+        },
+        [&tenant.1, &ready],
+    );
     graph.about_volume(&key, id);
     Ok(key)
 }
@@ -258,7 +325,11 @@ fn hand_over(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, volume: &Volume
     let image = ImageRef::Replica(replication_id(inputs, id)?);
     let ship = graph.add(
         format!("ship/{id}"),
-        Action::Ship { side: Side::Source, image: image.clone(), snapshot: None },
+        Action::Ship {
+            side: Side::Source,
+            image: image.clone(),
+            snapshot: None,
+        },
         [],
     );
     let shipped = graph.add(
@@ -281,7 +352,11 @@ fn hand_over(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, volume: &Volume
     }
     let demote = graph.add(
         format!("demote/{id}"),
-        Action::Demote { side: Side::Source, image: image.clone(), only_if_primary: false },
+        Action::Demote {
+            side: Side::Source,
+            image: image.clone(),
+            only_if_primary: false,
+        },
         stops.iter().chain([&shipped]),
     );
     let arrive = graph.add(
@@ -311,14 +386,27 @@ fn hand_over(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, volume: &Volume
 /// Everything on the Source that may write to a volume: also instances that are left out of this recovery, for a volume has
 /// one writing side only.
 fn writers<'a>(inputs: &RecoveryInputs<'a>, volume: &'a CloudId) -> impl Iterator<Item = &'a Instance> {
-    inputs.inventory.instances.values().filter(move |i| i.volume_ids.contains(volume))
+    inputs
+        .inventory
+        .instances
+        .values()
+        .filter(move |i| i.volume_ids.contains(volume))
 }
 
 fn replication_id(inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<crate::model::ReplicationId> {
-    inputs.plan.volumes.get(id).map(|v| v.replication_id.clone()).ok_or_else(|| {
-        Error::new(ErrorKind::Refused, "plan.volume_not_replicated", format!("volume {id} is not replicated"))
+    inputs
+        .plan
+        .volumes
+        .get(id)
+        .map(|v| v.replication_id.clone())
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                "plan.volume_not_replicated",
+                format!("volume {id} is not replicated"),
+            )
             .with_remedy("update the plan and wait for its initial mirroring")
-    })
+        })
 }
 
 /// The flavour: the mapped one, one of the same size, or a new one (OPEN-15).
@@ -331,16 +419,29 @@ fn flavor(
 ) -> Result<Ref> {
     let mut targets = inputs.target_flavors.values();
     if let Some(name) = mapped {
-        return targets.find(|f| f.name == name).map(|f| Ref::Known(f.id.clone())).ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, "plan.mapping", format!("the Target has no flavour {name}"))
+        return targets
+            .find(|f| f.name == name)
+            .map(|f| Ref::Known(f.id.clone()))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    "plan.mapping",
+                    format!("the Target has no flavour {name}"),
+                )
                 .with_field("mapping.instances[].flavor")
                 .with_remedy("choose a flavour of the Target cluster, or none to match by size")
-        });
+            });
     }
     let same_size = |f: &&Flavor| {
         f.public
             && (f.vcpus, f.memory_mib, f.disk_gib, f.ephemeral_gib, f.swap_mib)
-                == (source.vcpus, source.memory_mib, source.disk_gib, source.ephemeral_gib, source.swap_mib)
+                == (
+                    source.vcpus,
+                    source.memory_mib,
+                    source.disk_gib,
+                    source.ephemeral_gib,
+                    source.swap_mib,
+                )
             && f.extra_specs == source.extra_specs
     };
     if let Some(found) = targets.find(same_size) {
@@ -356,5 +457,10 @@ fn flavor(
         swap_mib: source.swap_mib,
         extra_specs: source.extra_specs.clone(),
     };
-    Ok(Ref::OutputOf(networks::create(graph, format!("flavor/{}", source.name), spec, [tenant.1.clone()])))
+    Ok(Ref::OutputOf(networks::create(
+        graph,
+        format!("flavor/{}", source.name),
+        spec,
+        [tenant.1.clone()],
+    )))
 }

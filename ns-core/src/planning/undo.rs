@@ -31,14 +31,27 @@ pub fn plan_undo(
     prefix: &str,
     decision: &str,
 ) -> Result<TaskGraph> {
-    let ran = TaskGraph { tasks: done.iter().map(|d| (d.task.key.clone(), known_edges(d.task, done))).collect() };
+    let ran = TaskGraph {
+        tasks: done
+            .iter()
+            .map(|d| (d.task.key.clone(), known_edges(d.task, done)))
+            .collect(),
+    };
     let handles: BTreeMap<&TaskKey, Option<&Handle>> = done.iter().map(|d| (&d.task.key, d.handle)).collect();
     let mut graph = TaskGraph::default();
     // For each task: the undo tasks that must end before whatever it needed may be undone.
     let mut tails: BTreeMap<TaskKey, BTreeSet<TaskKey>> = BTreeMap::new();
     for task in ran.in_order()?.into_iter().rev() {
         let first: BTreeSet<TaskKey> = tails.remove(&task.key).unwrap_or_default();
-        let mut undo = Undo { graph: &mut graph, job, plan, prefix, decision, task, last: first };
+        let mut undo = Undo {
+            graph: &mut graph,
+            job,
+            plan,
+            prefix,
+            decision,
+            task,
+            last: first,
+        };
         undo.reverse(handles.get(&task.key).copied().flatten());
         let last = undo.last;
         for needed in task.after.iter().chain(&task.order) {
@@ -98,20 +111,40 @@ impl Undo<'_> {
                 self.then("remove", remove);
             }
             Action::Adopt { side, .. } => {
-                self.then("release", Action::Release { side: *side, handle: handle.cloned(), token });
+                self.then(
+                    "release",
+                    Action::Release {
+                        side: *side,
+                        handle: handle.cloned(),
+                        token,
+                    },
+                );
             }
             Action::Clone { side, .. } => {
                 self.then("remove", Action::RemoveImage { side: *side, token });
             }
-            Action::StopServer { side, server, was_running: true } => {
-                self.then("start", Action::StartServer { side: *side, server: server.clone() });
+            Action::StopServer {
+                side,
+                server,
+                was_running: true,
+            } => {
+                self.then(
+                    "start",
+                    Action::StartServer {
+                        side: *side,
+                        server: server.clone(),
+                    },
+                );
             }
             Action::Promote { side, image, .. } => self.take_back(*side, image),
             Action::Demote { side, image, .. } => self.hand_back(*side, image),
             Action::ForcePromote { side, image, .. } => {
                 self.take_back(*side, image);
-                let resync =
-                    Action::Resync { side: *side, image: image.clone(), decision: self.decision.to_owned() };
+                let resync = Action::Resync {
+                    side: *side,
+                    image: image.clone(),
+                    decision: self.decision.to_owned(),
+                };
                 self.then("resync", resync);
             }
             // The rest leaves nothing behind: waits, shipments, and what is itself a clean-up.
@@ -122,9 +155,23 @@ impl Undo<'_> {
     /// Undoes a promotion: the image gets its name back while it can still be written, and is demoted.
     fn take_back(&mut self, side: Side, image: &ImageRef) {
         if let Some(name) = self.name_on(side) {
-            self.then("rename", Action::Rename { side, image: image.clone(), name });
+            self.then(
+                "rename",
+                Action::Rename {
+                    side,
+                    image: image.clone(),
+                    name,
+                },
+            );
         }
-        self.then("demote", Action::Demote { side, image: image.clone(), only_if_primary: true });
+        self.then(
+            "demote",
+            Action::Demote {
+                side,
+                image: image.clone(),
+                only_if_primary: true,
+            },
+        );
     }
 
     /// Undoes a demotion: once the peer's own demotion has arrived here, this side is primary again and replicates.
@@ -135,20 +182,52 @@ impl Undo<'_> {
         });
         let demotion = demoted.map(|key| {
             let mark = MarkRef::OutputOf(key);
-            self.then("arrive", Action::AwaitArrival { side, image: image.clone(), mark: mark.clone() });
+            self.then(
+                "arrive",
+                Action::AwaitArrival {
+                    side,
+                    image: image.clone(),
+                    mark: mark.clone(),
+                },
+            );
             mark
         });
-        self.then("promote", Action::Promote { side, image: image.clone(), demotion });
+        self.then(
+            "promote",
+            Action::Promote {
+                side,
+                image: image.clone(),
+                demotion,
+            },
+        );
         if let Some(name) = self.name_on(side) {
             // The rename on the other side travels here with replication, or not, depending on the mode.
-            self.then("rename", Action::Rename { side, image: image.clone(), name });
+            self.then(
+                "rename",
+                Action::Rename {
+                    side,
+                    image: image.clone(),
+                    name,
+                },
+            );
         }
         // Guests may start now; whether replication really runs again is proved beside that.
         let usable = self.last.clone();
-        let ship = self.then("ship", Action::Ship { side, image: image.clone(), snapshot: None });
+        let ship = self.then(
+            "ship",
+            Action::Ship {
+                side,
+                image: image.clone(),
+                snapshot: None,
+            },
+        );
         self.then(
             "verify",
-            Action::AwaitArrival { side: side.other(), image: image.clone(), mark: MarkRef::OutputOf(ship) },
+            Action::AwaitArrival {
+                side: side.other(),
+                image: image.clone(),
+                mark: MarkRef::OutputOf(ship),
+            },
         );
         self.last = usable;
     }

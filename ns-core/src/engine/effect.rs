@@ -1,0 +1,483 @@
+//! Carrying out one action. This is the only place of the engine that touches a cloud or a storage on behalf of a job.
+//!
+//! Every arm may run again after it succeeded, failed or was dropped half way (see `provider`): it looks first where
+//! looking decides, and ends on something that was read back.
+
+use super::{Inner, Providers};
+use crate::journal::TaskOutput;
+use crate::model::{JobId, ReplicationId, StorageRef, TaskKey};
+use crate::planning::{Action, ImageRef, MarkRef, Side};
+use crate::provider::{CreatedKind, Decision, Mark, ReplicationPhase, Role};
+use crate::provider::{Handle, Storage, Token};
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a task tells of itself while it runs: percent, where known, and a sentence.
+pub(crate) type Progress = (TaskKey, Option<u8>, String);
+
+/// Everything one attempt needs.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) job: JobId,
+    pub(crate) task: TaskKey,
+    pub(crate) action: Action,
+    pub(crate) token: Token,
+    pub(crate) source: Result<Providers>,
+    pub(crate) target: Result<Providers>,
+    /// For [`Action::AwaitReplica`]: the replication to wait for.
+    pub(crate) replication_id: Option<ReplicationId>,
+    /// The operator's decision that the action carries out.
+    pub(crate) decision: Option<Decision>,
+    pub(crate) progress: mpsc::UnboundedSender<Progress>,
+}
+
+/// Whether an action only waits: it may be dropped when the job is cancelled.
+pub(crate) const fn only_waits(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Delay { .. }
+    )
+}
+
+/// The side whose load an action counts for; waits count for none.
+pub(crate) const fn side(action: &Action) -> Option<Side> {
+    match action {
+        Action::Create { side, .. }
+        | Action::Adopt { side, .. }
+        | Action::Remove { side, .. }
+        | Action::Release { side, .. }
+        | Action::StopServer { side, .. }
+        | Action::StartServer { side, .. }
+        | Action::Flatten { side, .. }
+        | Action::Snapshot { side, .. }
+        | Action::RemoveSnapshot { side, .. }
+        | Action::Ship { side, .. }
+        | Action::Demote { side, .. }
+        | Action::Promote { side, .. }
+        | Action::ForcePromote { side, .. }
+        | Action::Resync { side, .. }
+        | Action::Rename { side, .. }
+        | Action::RemoveImage { side, .. }
+        | Action::Clone { side, .. } => Some(*side),
+        Action::EnableReplication { .. } | Action::DisableReplication { .. } => Some(Side::Source),
+        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Delay { .. } => None,
+    }
+}
+
+/// How long an attempt may take.
+pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
+    let s = &inner.settings;
+    match action {
+        Action::Create { spec, .. } if matches!(spec.kind(), CreatedKind::Server) => s.boot_limit,
+        Action::StopServer { .. } | Action::StartServer { .. } => s.boot_limit,
+        Action::AwaitArrival { .. } => s.arrival_limit,
+        Action::AwaitReplica { .. } | Action::Flatten { .. } => s.copy_limit,
+        Action::Delay { seconds } => Duration::from_secs(u64::from(*seconds) + 60),
+        _ => s.call_limit,
+    }
+}
+
+/// Whether a failed attempt may be followed by another.
+pub(crate) const fn may_pass(action: &Action, kind: ErrorKind) -> bool {
+    // What is taken down is often still in use for a moment: a port behind a server that is just gone, an image with a
+    // watcher that has not timed out.
+    let clearing = matches!(
+        action,
+        Action::Remove { .. } | Action::Release { .. } | Action::RemoveImage { .. } | Action::Rename { .. }
+    );
+    kind.is_transient() || (clearing && matches!(kind, ErrorKind::Conflict))
+}
+
+impl Attempt {
+    /// Carries the action out.
+    pub(crate) async fn run(&self) -> Result<TaskOutput> {
+        match &self.action {
+            Action::Create { side, spec } => {
+                let handle = self.on(*side)?.cloud.create(spec, &self.token).await?;
+                Ok(made(handle))
+            }
+            Action::Adopt { side, image, spec } => {
+                let at = self.on(*side)?;
+                if let Some(handle) = at.cloud.find(CreatedKind::Volume, None, &self.token).await? {
+                    // Begun before: the image may have its new name already. The provider finishes what is missing.
+                    let mut spec = spec.clone();
+                    spec.storage = handle.storage.clone().unwrap_or(spec.storage);
+                    return Ok(made(at.cloud.adopt(&spec, &self.token).await?));
+                }
+                let mut spec = spec.clone();
+                spec.storage = self.image(&at.storage, image).await?;
+                Ok(made(at.cloud.adopt(&spec, &self.token).await?))
+            }
+            Action::Remove {
+                side,
+                kind,
+                tenant,
+                handle,
+                token,
+            } => {
+                let at = self.on(*side)?;
+                let tenant = tenant
+                    .as_ref()
+                    .and_then(|t| t.id().ok())
+                    .map(crate::model::CloudId::from);
+                let found = match handle {
+                    Some(handle) => Some(handle.clone()),
+                    None => at.cloud.find(*kind, tenant.as_ref(), token).await?,
+                };
+                if let Some(handle) = found {
+                    at.cloud.remove(&handle, token).await?;
+                }
+                Ok(TaskOutput::default())
+            }
+            Action::Release { side, handle, token } => {
+                let at = self.on(*side)?;
+                let found = match handle {
+                    Some(handle) => Some(handle.clone()),
+                    None => at.cloud.find(CreatedKind::Volume, None, token).await?,
+                };
+                if let Some(handle) = found {
+                    at.cloud.release(&handle.id).await?;
+                }
+                Ok(TaskOutput::default())
+            }
+            Action::StopServer { side, server, .. } => {
+                self.on(*side)?.cloud.stop(&server.id()?.into()).await?;
+                Ok(TaskOutput::default())
+            }
+            Action::StartServer { side, server } => {
+                self.on(*side)?.cloud.start(&server.id()?.into()).await?;
+                Ok(TaskOutput::default())
+            }
+            Action::RemoveImage { side, token } => {
+                let storage = &self.on(*side)?.storage;
+                if let Some(image) = storage.find(token).await? {
+                    storage.remove(&image, token).await?;
+                }
+                Ok(TaskOutput::default())
+            }
+            Action::AwaitReplica { .. } => self.await_replica().await,
+            Action::DisableReplication { replication_id } => self.disable(replication_id).await,
+            Action::Delay { seconds } => {
+                self.inner.clock.sleep(Duration::from_secs(u64::from(*seconds))).await;
+                Ok(TaskOutput::default())
+            }
+            other => self.on_image(other).await,
+        }
+    }
+
+    /// The verbs of one image.
+    async fn on_image(&self, action: &Action) -> Result<TaskOutput> {
+        let nothing = TaskOutput::default();
+        match action {
+            Action::EnableReplication { image, mode } => {
+                let storage = &self.on(Side::Source)?.storage;
+                let image = self.image(storage, image).await?;
+                let id = storage.enable_replication(&image, *mode).await?;
+                Ok(TaskOutput {
+                    replication_id: Some(id),
+                    image: Some(image),
+                    ..nothing
+                })
+            }
+            Action::Flatten { side, image } => {
+                let storage = &self.on(*side)?.storage;
+                storage.flatten(&self.image(storage, image).await?).await?;
+                Ok(nothing)
+            }
+            Action::Snapshot { side, image, name } => {
+                let storage = &self.on(*side)?.storage;
+                let image = self.image(storage, image).await?;
+                let taken = storage.snapshot(&image, name).await?;
+                Ok(TaskOutput {
+                    image: Some(image),
+                    taken_at: Some(taken.taken_at),
+                    ..nothing
+                })
+            }
+            Action::RemoveSnapshot { side, image, name } => {
+                let storage = &self.on(*side)?.storage;
+                match self.image(storage, image).await {
+                    Err(e) if e.kind() == ErrorKind::NotFound => Ok(nothing),
+                    image => storage.remove_snapshot(&image?, name).await.map(|()| nothing),
+                }
+            }
+            Action::Ship { side, image, snapshot } => {
+                let storage = &self.on(*side)?.storage;
+                let image = self.image(storage, image).await?;
+                let mark = storage.ship(&image, snapshot.as_deref()).await?;
+                Ok(TaskOutput {
+                    mark: Some(mark),
+                    ..nothing
+                })
+            }
+            Action::AwaitArrival { side, image, mark } => match mark {
+                // The task before made no mark: there was nothing to wait for.
+                MarkRef::OutputOf(_) => Ok(nothing),
+                MarkRef::Known(mark) => self.await_arrival(*side, image, mark).await,
+            },
+            Action::Clone { side, image, snapshot } => {
+                let storage = &self.on(*side)?.storage;
+                let clone = match storage.find(&self.token).await? {
+                    Some(clone) => clone,
+                    None => {
+                        let parent = self.image(storage, image).await?;
+                        storage.clone_snapshot(&parent, snapshot, &self.token).await?
+                    }
+                };
+                Ok(TaskOutput {
+                    image: Some(clone),
+                    ..nothing
+                })
+            }
+            Action::Demote {
+                side,
+                image,
+                only_if_primary,
+            } => {
+                let storage = &self.on(*side)?.storage;
+                let image = self.image(storage, image).await?;
+                if *only_if_primary && self.role(storage, &image).await? != Role::Primary {
+                    return Ok(nothing);
+                }
+                let mark = storage.demote(&image).await?;
+                Ok(TaskOutput {
+                    mark: Some(mark),
+                    image: Some(image),
+                    ..nothing
+                })
+            }
+            Action::Promote { side, image, demotion } => self.promote(*side, image, demotion.as_ref()).await,
+            Action::ForcePromote { side, image, epoch, .. } => self.force_promote(*side, image, *epoch).await,
+            Action::Resync { side, image, .. } => {
+                let storage = &self.on(*side)?.storage;
+                let peer = &self.on(side.other())?.storage;
+                if let ImageRef::Replica(id) = image {
+                    // Resync deletes this copy before it has another: the peer must be there and be the one that wins.
+                    let there = self.replica(peer, id).await?;
+                    if self.role(peer, &there).await? != Role::Primary {
+                        return Err(Error::new(
+                            ErrorKind::Refused,
+                            "resync.no_primary",
+                            "the other side is not primary, so there is nothing to copy from",
+                        )
+                        .with_remedy("bring the other side back as primary first"));
+                    }
+                }
+                let image = self.image(storage, image).await?;
+                storage.resync(&image, self.decision()?).await?;
+                Ok(nothing)
+            }
+            Action::Rename { side, image, name } => {
+                let storage = &self.on(*side)?.storage;
+                let image = self.image(storage, image).await?;
+                // A side that cannot be written keeps its name; the one that is primary says what it is.
+                if image != *name && self.role(storage, &image).await? != Role::Secondary {
+                    storage.rename(&image, name).await?;
+                }
+                Ok(nothing)
+            }
+            other => Err(Error::new(
+                ErrorKind::Internal,
+                "effect.action",
+                format!("{other:?} is no verb of an image"),
+            )),
+        }
+    }
+
+    fn on(&self, side: Side) -> Result<&Providers> {
+        let providers = match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        };
+        providers.as_ref().map_err(|e| e.to_record().into())
+    }
+
+    async fn image(&self, storage: &Storage, image: &ImageRef) -> Result<StorageRef> {
+        match image {
+            ImageRef::Known(image) => Ok(image.clone()),
+            ImageRef::Replica(id) => self.replica(storage, id).await,
+            ImageRef::OutputOf(task) => Err(Error::new(
+                ErrorKind::Internal,
+                "graph.output",
+                format!("the output of {task} is not resolved"),
+            )),
+        }
+    }
+
+    async fn replica(&self, storage: &Storage, id: &ReplicationId) -> Result<StorageRef> {
+        storage.find_replica(id).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "replica.not_found",
+                format!("no image with replication {id} on this side"),
+            )
+        })
+    }
+
+    async fn role(&self, storage: &Storage, image: &StorageRef) -> Result<Role> {
+        let state = storage.image(image).await?;
+        state.map(|s| s.role).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "image.not_found",
+                format!("the image {image} does not exist"),
+            )
+        })
+    }
+
+    fn decision(&self) -> Result<&Decision> {
+        self.decision.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "effect.decision",
+                "the journal holds no decision for this action",
+            )
+        })
+    }
+
+    fn tell(&self, percent: Option<u8>, message: impl Into<String>) {
+        // Nobody listens any more when the job stops: then there is nobody to tell.
+        let _ = self.progress.send((self.task.clone(), percent, message.into()));
+    }
+
+    /// Promotes after a hand-over. That the peer's demotion has arrived is proved by the provider; that the peer is not
+    /// primary *now* is seen here, on the peer itself (Ceph facts §0.4: the storage's own refusal is no interlock).
+    async fn promote(&self, side: Side, image: &ImageRef, demotion: Option<&MarkRef>) -> Result<TaskOutput> {
+        let storage = &self.on(side)?.storage;
+        let here = self.image(storage, image).await?;
+        if self.role(storage, &here).await? != Role::Primary {
+            if let ImageRef::Replica(id) = image {
+                let peer = &self.on(side.other())?.storage;
+                if let Some(there) = peer.find_replica(id).await?
+                    && self.role(peer, &there).await? == Role::Primary
+                {
+                    return Err(Error::new(
+                        ErrorKind::Refused,
+                        "promote.peer_is_primary",
+                        "the other side is primary",
+                    )
+                    .with("image", &here)
+                    .with_remedy("demote the other side first; both sides must never write"));
+                }
+            }
+            let mark = match demotion {
+                Some(MarkRef::Known(mark)) => mark.clone(),
+                _ => storage.demote(&here).await?,
+            };
+            storage.promote(&here, &mark).await?;
+        }
+        Ok(TaskOutput {
+            image: Some(here),
+            synced_to: Some(self.inner.clock.now()),
+            ..TaskOutput::default()
+        })
+    }
+
+    async fn force_promote(&self, side: Side, image: &ImageRef, epoch: u64) -> Result<TaskOutput> {
+        let storage = &self.on(side)?.storage;
+        let here = self.image(storage, image).await?;
+        let decision = self.decision()?;
+        let synced_to = storage.status(&here).await?.synced_to;
+        if self.role(storage, &here).await? != Role::Primary {
+            storage.force_promote(&here, decision).await?;
+        }
+        storage
+            .set_metadata(&here, "neverstop-epoch", Some(&epoch.to_string()))
+            .await?;
+        storage
+            .set_metadata(&here, "neverstop-epoch-job", Some(self.job.as_str()))
+            .await?;
+        Ok(TaskOutput {
+            image: Some(here),
+            synced_to,
+            ..TaskOutput::default()
+        })
+    }
+
+    async fn await_replica(&self) -> Result<TaskOutput> {
+        let id = self.replication_id.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "graph.output",
+                "the task before gave no replication to wait for",
+            )
+        })?;
+        let storage = &self.on(Side::Target)?.storage;
+        let mut told = None;
+        loop {
+            let found = storage.find_replica(id).await?;
+            let now = match &found {
+                None => "the replica is not there yet".to_owned(),
+                Some(image) => {
+                    let status = storage.status(image).await?;
+                    match status.phase {
+                        ReplicationPhase::Replicating => {
+                            return Ok(TaskOutput {
+                                image: found,
+                                synced_to: status.synced_to,
+                                ..TaskOutput::default()
+                            });
+                        }
+                        ReplicationPhase::SplitBrain => {
+                            return Err(Error::new(
+                                ErrorKind::Rejected,
+                                "replica.split_brain",
+                                "both sides were written to",
+                            )
+                            .with("image", image)
+                            .with_remedy("decide which side wins and resync the other"));
+                        }
+                        ReplicationPhase::InitialCopy { percent } => {
+                            if told != Some(percent) {
+                                self.tell(percent, "initial copy");
+                                told = Some(percent);
+                            }
+                        }
+                        _ => {}
+                    }
+                    status.description
+                }
+            };
+            tracing::debug!(job = %self.job, task = %self.task, status = %now, "waiting for the replica");
+            self.inner.clock.sleep(self.inner.settings.poll).await;
+        }
+    }
+
+    async fn await_arrival(&self, side: Side, image: &ImageRef, mark: &Mark) -> Result<TaskOutput> {
+        let storage = &self.on(side)?.storage;
+        loop {
+            let here = self.image(storage, image).await?;
+            if storage.arrived(&here, mark).await? {
+                return Ok(TaskOutput {
+                    image: Some(here),
+                    mark: Some(mark.clone()),
+                    ..TaskOutput::default()
+                });
+            }
+            self.inner.clock.sleep(self.inner.settings.poll).await;
+        }
+    }
+
+    async fn disable(&self, id: &ReplicationId) -> Result<TaskOutput> {
+        let source = &self.on(Side::Source)?.storage;
+        if let Some(image) = source.find_replica(id).await? {
+            source.disable_replication(&image).await?;
+        }
+        let target = &self.on(Side::Target)?.storage;
+        while target.find_replica(id).await?.is_some() {
+            self.inner.clock.sleep(self.inner.settings.poll).await;
+        }
+        Ok(TaskOutput::default())
+    }
+}
+
+fn made(handle: Handle) -> TaskOutput {
+    TaskOutput {
+        image: handle.storage.clone(),
+        handle: Some(handle),
+        ..TaskOutput::default()
+    }
+}

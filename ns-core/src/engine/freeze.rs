@@ -1,0 +1,187 @@
+//! The inputs of a job: read from records and clouds, cut down to the group, and frozen (JOB-51).
+
+use super::records::{kinds, put};
+use super::{Inner, Providers};
+use crate::journal::Frozen;
+use crate::model::{
+    CloudId, Cluster, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ResourceKind, SyncState, Work,
+};
+use crate::provider::Cloud;
+use crate::{Error, ErrorKind, Result};
+use futures::StreamExt;
+use std::collections::BTreeSet;
+
+/// Which parts of the Source answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourceReach {
+    /// Its cloud: instances can be stopped.
+    pub(crate) cloud: bool,
+    /// Its storage: images can be demoted.
+    pub(crate) storage: bool,
+}
+
+/// Looks whether the Source answers now.
+pub(crate) async fn reach_source(inner: &Inner, group: &ProtectionGroup) -> SourceReach {
+    let Ok(Providers { cloud, storage }) = inner.providers(&group.source_cluster) else {
+        return SourceReach {
+            cloud: false,
+            storage: false,
+        };
+    };
+    let limit = inner.settings.call_limit;
+    let (cloud, storage) = futures::future::join(
+        crate::ports::with_deadline(&*inner.clock, limit, "the Source cloud", cloud.check()),
+        crate::ports::with_deadline(&*inner.clock, limit, "the Source storage", storage.check()),
+    )
+    .await;
+    for error in [cloud.as_ref().err(), storage.as_ref().err()].into_iter().flatten() {
+        tracing::warn!(group = %group.id, %error, "the Source does not answer");
+    }
+    SourceReach {
+        cloud: cloud.is_ok(),
+        storage: storage.is_ok(),
+    }
+}
+
+/// Reads everything of a cloud.
+pub(crate) async fn read_inventory(cloud: &Cloud) -> Result<Inventory> {
+    let mut inventory = Inventory::default();
+    let mut stream = cloud.inventory(ResourceKind::ALL);
+    while let Some(resource) = stream.next().await {
+        inventory.insert(resource?);
+    }
+    Ok(inventory)
+}
+
+/// Synchronises a cluster's inventory (CL-09, CL-18). The last good one is kept when it fails.
+pub(crate) async fn sync_cluster(inner: &Inner, mut cluster: Cluster) -> Result<Inventory> {
+    let providers = inner.providers(&cluster.id)?;
+    let read = read_inventory(&providers.cloud).await;
+    cluster.sync = match &read {
+        Ok(_) => SyncState::Done { at: inner.clock.now() },
+        Err(e) => SyncState::Failed { reason: e.to_string() },
+    };
+    let id = cluster.id.as_str();
+    let mut writes = vec![put(kinds::CLUSTER, id, None, &cluster)?];
+    if let Ok(inventory) = &read {
+        writes.push(put(kinds::INVENTORY, id, None, inventory)?);
+    }
+    inner.records().commit(writes).await?;
+    read
+}
+
+/// The part of an inventory that the given instances need: what planning will look at, and nothing else.
+pub(crate) fn group_inventory(all: &Inventory, instances: &[CloudId]) -> Inventory {
+    let mut part = Inventory::default();
+    let wanted: BTreeSet<&CloudId> = instances.iter().collect();
+    let mut volumes = BTreeSet::new();
+    for instance in all.instances.values().filter(|i| wanted.contains(&i.id)) {
+        volumes.extend(&instance.volume_ids);
+        part.instances.insert(instance.id.clone(), instance.clone());
+        let ports = instance.port_ids.iter().filter_map(|id| all.ports.get(id));
+        part.ports.extend(ports.map(|p| (p.id.clone(), p.clone())));
+        part.tenants
+            .extend(all.tenants.get(&instance.tenant_id).map(|t| (t.id.clone(), t.clone())));
+        let pairs = all
+            .keypairs
+            .values()
+            .filter(|k| Some(&k.name) == instance.keypair.as_ref());
+        part.keypairs.extend(pairs.map(|k| (k.id.clone(), k.clone())));
+        let groups = all.server_groups.values().filter(|g| g.members.contains(&instance.id));
+        part.server_groups.extend(groups.map(|g| (g.id.clone(), g.clone())));
+    }
+    // Whoever else writes to these volumes has to be stopped as well before they are handed over.
+    for other in all
+        .instances
+        .values()
+        .filter(|i| i.volume_ids.iter().any(|v| volumes.contains(v)))
+    {
+        part.instances.insert(other.id.clone(), other.clone());
+    }
+    part.volumes.extend(
+        all.volumes
+            .values()
+            .filter(|v| volumes.contains(&v.id))
+            .map(|v| (v.id.clone(), v.clone())),
+    );
+    let networks: BTreeSet<CloudId> = part.ports.values().map(|p| p.network_id.clone()).collect();
+    for id in &networks {
+        part.networks
+            .extend(all.networks.get(id).map(|n| (n.id.clone(), n.clone())));
+    }
+    let subnets = all.subnets.values().filter(|s| networks.contains(&s.network_id));
+    part.subnets.extend(subnets.map(|s| (s.id.clone(), s.clone())));
+    let routers = all
+        .routers
+        .values()
+        .filter(|r| r.subnet_ids.iter().any(|s| part.subnets.contains_key(s)));
+    part.routers.extend(routers.map(|r| (r.id.clone(), r.clone())));
+    let floating = all
+        .floating_ips
+        .values()
+        .filter(|f| f.port_id.as_ref().is_some_and(|p| part.ports.contains_key(p)));
+    part.floating_ips.extend(floating.map(|f| (f.id.clone(), f.clone())));
+    let mut todo: Vec<CloudId> = part.ports.values().flat_map(|p| p.security_group_ids.clone()).collect();
+    while let Some(id) = todo.pop() {
+        if let Some(group) = all.security_groups.get(&id)
+            && part.security_groups.insert(id, group.clone()).is_none()
+        {
+            todo.extend(group.rules.iter().filter_map(|r| r.remote_group_id.clone()));
+        }
+    }
+    part
+}
+
+/// Freezes the inputs of a work.
+///
+/// # Errors
+/// `NotFound` for records that are gone; `Refused` without a recovery point where one is asked for (JOB-42, JOB-43).
+pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<Frozen> {
+    let records = inner.records();
+    let plan: RecoveryPlan = records.get(kinds::PLAN, work.plan_id().as_str()).await?;
+    let group: ProtectionGroup = records.get(kinds::GROUP, work.group_id().as_str()).await?;
+    let point = match work.recovery().map(|d| &d.data_point) {
+        None | Some(DataPoint::LatestData) => None,
+        Some(DataPoint::SpecificSnapshot { point_id }) => {
+            let point: RecoveryPoint = records.get(kinds::POINT, point_id.as_str()).await?;
+            if point.group_id != group.id {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    "job.point",
+                    "the recovery point is of another group",
+                )
+                .with_field("data_point")
+                .with_remedy("choose a point of this group"));
+            }
+            Some(point)
+        }
+        Some(DataPoint::LatestSnapshot) => {
+            let points = records
+                .all::<RecoveryPoint>(kinds::POINT, |p| p.group_id == group.id)
+                .await?;
+            let newest = points.into_iter().max_by_key(|p| p.taken_at);
+            Some(newest.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Refused,
+                    "job.no_point",
+                    "the group has no recovery point on the Target yet",
+                )
+                .with_field("data_point")
+                .with_remedy("make one with points().create and wait for it")
+            })?)
+        }
+    };
+    let source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
+    let target: Inventory = records.get(kinds::INVENTORY, plan.target_cluster.as_str()).await?;
+    let inventory = match &point {
+        Some(point) => point.inventory.clone(),
+        None => group_inventory(&source, &group.instances),
+    };
+    Ok(Frozen {
+        plan,
+        group,
+        inventory,
+        target_flavors: target.flavors,
+        point,
+    })
+}

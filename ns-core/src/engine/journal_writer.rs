@@ -1,0 +1,138 @@
+//! Writing a job's journal: entries become durable before they are believed, and everybody who watches is told.
+
+use super::Inner;
+use super::records::{kinds, put};
+use crate::journal::{Chain, Entry, Event, JobView};
+use crate::model::JobId;
+use crate::store::Write;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Lines read from the store at once.
+const PAGE: usize = 500;
+
+/// The one writer of one journal, with the fold of everything in it.
+#[derive(Debug)]
+pub(crate) struct JournalWriter {
+    inner: Arc<Inner>,
+    chain: Chain,
+    pub(crate) view: JobView,
+    feed: watch::Sender<u64>,
+}
+
+/// The first write of a job: its journal with one entry, and its summary.
+pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event) -> Result<Vec<Write>> {
+    let entry = Entry {
+        job: job.clone(),
+        position: 1,
+        at: inner.clock.now(),
+        event,
+    };
+    let line = Chain::new(job.clone()).seal(&entry)?;
+    let view = JobView::begin(&entry)?;
+    Ok(vec![
+        Write::Append {
+            job: job.clone(),
+            lines: vec![line],
+        },
+        put(kinds::JOB, job.as_str(), Some(0), &view.summary())?,
+    ])
+}
+
+impl JournalWriter {
+    /// Reads, verifies and folds a journal.
+    ///
+    /// # Errors
+    /// `Corrupt` when it does not verify.
+    pub(crate) async fn load(inner: Arc<Inner>, job: JobId, feed: watch::Sender<u64>) -> Result<Self> {
+        let mut chain = Chain::new(job.clone());
+        let mut view: Option<JobView> = None;
+        loop {
+            let lines = inner.store.journal(&job, chain.position() + 1, PAGE).await?;
+            for line in &lines {
+                let entry = chain.open(line)?;
+                match &mut view {
+                    Some(view) => view.apply(&entry),
+                    None => view = Some(JobView::begin(&entry)?),
+                }
+            }
+            if lines.len() < PAGE {
+                break;
+            }
+        }
+        let view =
+            view.ok_or_else(|| Error::new(ErrorKind::NotFound, "job.not_found", format!("there is no job {job}")))?;
+        feed.send_replace(view.position);
+        Ok(Self {
+            inner,
+            chain,
+            view,
+            feed,
+        })
+    }
+
+    /// The hash of the last line.
+    pub(crate) fn hash(&self) -> &str {
+        self.chain.hash()
+    }
+
+    /// Appends events, together with other writes, as one transaction. A store that is away for a moment is waited for:
+    /// nothing may happen outside that is not in the journal.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else wrote to this journal: this engine must not go on with the job. Other errors of the store
+    /// when it stays away.
+    pub(crate) async fn append(&mut self, events: Vec<Event>, mut writes: Vec<Write>) -> Result<()> {
+        if events.is_empty() && writes.is_empty() {
+            return Ok(());
+        }
+        let mut chain = self.chain.clone();
+        let now = self.inner.clock.now();
+        // Time never runs backwards in a journal, whatever the machine's clock does.
+        let at = now.max(self.view.changed_at);
+        let mut entries = Vec::with_capacity(events.len());
+        let mut lines = Vec::with_capacity(events.len());
+        for event in events {
+            let entry = Entry {
+                job: self.view.id.clone(),
+                position: chain.position() + 1,
+                at,
+                event,
+            };
+            lines.push(chain.seal(&entry)?);
+            entries.push(entry);
+        }
+        let mut view = self.view.clone();
+        for entry in &entries {
+            view.apply(entry);
+        }
+        if !lines.is_empty() {
+            writes.push(Write::Append {
+                job: view.id.clone(),
+                lines,
+            });
+            writes.push(put(kinds::JOB, view.id.as_str(), None, &view.summary())?);
+        }
+        self.commit(writes).await?;
+        self.chain = chain;
+        self.view = view;
+        self.feed.send_replace(self.view.position);
+        Ok(())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.inner.store.commit(writes.clone()).await {
+                Err(e) if e.kind() == ErrorKind::Unavailable && tries < 10 => {
+                    tries += 1;
+                    tracing::warn!(job = %self.view.id, error = %e, tries, "the store is away; waiting");
+                    self.inner.clock.sleep(Duration::from_millis(200 * tries)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}

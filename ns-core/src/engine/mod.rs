@@ -1,0 +1,315 @@
+//! The shell: the only room that persists, calls providers and waits.
+//!
+//! [`Engine`] holds the ports and the providers and runs one `runner` per job. A runner is a loop around the pure
+//! rooms: it asks `machine` which transition is due, `planning` for a graph, starts ready tasks through `effect`, and
+//! writes what happened to the job's journal through `journal_writer`. Whatever it knows is in the journal, so an engine
+//! that died is continued by [`Engine::start`] with nothing but its store.
+//!
+//! What users call is in [`crate::session`].
+
+mod effect;
+mod freeze;
+mod journal_writer;
+mod outcome;
+mod phases;
+mod records;
+mod reporting;
+mod resolve;
+mod runner;
+mod settings;
+
+pub use records::{FailbackOffer, FenceRecord};
+pub use settings::Settings;
+
+pub(crate) use freeze::{SourceReach, freeze, group_inventory, reach_source, sync_cluster};
+pub(crate) use journal_writer::first_writes;
+pub(crate) use records::{Records, kinds, put, remove};
+pub(crate) use runner::{Ask, Command};
+
+use crate::model::{ClusterId, JobId, JobState};
+use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
+use crate::provider::{Cloud, Storage};
+use crate::session::{Actor, Session};
+use crate::store::Store;
+use crate::{Error, ErrorKind, Result};
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// The providers of one cluster.
+#[derive(Debug, Clone)]
+pub struct Providers {
+    /// Its cloud.
+    pub cloud: Cloud,
+    /// Its storage.
+    pub storage: Storage,
+}
+
+/// A job that this engine runs.
+#[derive(Debug)]
+struct Running {
+    commands: mpsc::Sender<Command>,
+    /// The position of its last entry; closed when it has finished.
+    feed: watch::Receiver<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) settings: Settings,
+    pub(crate) node: String,
+    runtime: Handle,
+    providers: Mutex<BTreeMap<ClusterId, Providers>>,
+    jobs: Mutex<BTreeMap<JobId, Running>>,
+    /// Told whenever a job may have let go of its group.
+    pub(crate) group_freed: Notify,
+    /// Set when the engine shuts down: runners stop at the next safe place.
+    stop: watch::Sender<bool>,
+}
+
+/// The engine. Cheap to clone; all clones are one engine.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> ns_core::Result<()> {
+/// use ns_core::{Engine, store::MemoryStore};
+/// use std::sync::Arc;
+///
+/// let engine = Engine::builder(Arc::new(MemoryStore::default())).build()?;
+/// engine.start().await?; // continues the jobs of an engine that died
+/// engine.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What an engine is made of; everything has a default but the store.
+#[derive(Debug)]
+pub struct EngineBuilder {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    settings: Settings,
+    node: String,
+    runtime: Option<Handle>,
+}
+
+impl EngineBuilder {
+    /// Another clock than the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of identifiers than random ones.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Other settings than the defaults.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The name under which this engine owns jobs; default `local`. Engines that share a store need different names: a name's
+    /// holder continues its own jobs at once after a crash, those of others only when their lease has ended.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = name.into();
+        self
+    }
+
+    /// The runtime that jobs run on; default the one `build` is called in.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Makes the engine. It does nothing until [`Engine::start`].
+    ///
+    /// # Errors
+    /// `Invalid` when no runtime was given and none is running, or a setting is out of range.
+    pub fn build(self) -> Result<Engine> {
+        self.settings.check()?;
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => Handle::try_current().map_err(|e| {
+                Error::new(ErrorKind::Invalid, "engine.runtime", "there is no tokio runtime here")
+                    .with_field("runtime")
+                    .with_remedy("call `build` inside a runtime, or give one with `runtime`")
+                    .with_source(e)
+            })?,
+        };
+        let inner = Inner {
+            store: self.store,
+            clock: self.clock,
+            ids: self.ids,
+            settings: self.settings,
+            node: self.node,
+            runtime,
+            providers: Mutex::default(),
+            jobs: Mutex::default(),
+            group_freed: Notify::new(),
+            stop: watch::channel(false).0,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+}
+
+impl Engine {
+    /// An engine on this store.
+    #[must_use]
+    pub fn builder(store: Arc<dyn Store>) -> EngineBuilder {
+        EngineBuilder {
+            store,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            settings: Settings::default(),
+            node: "local".to_owned(),
+            runtime: None,
+        }
+    }
+
+    /// What `actor` may see and do.
+    #[must_use]
+    pub fn session(&self, actor: Actor) -> Session {
+        Session::new(self.inner.clone(), actor)
+    }
+
+    /// Gives the providers of a registered cluster to an engine that was made anew: providers are not stored. Jobs that need
+    /// a cluster without providers wait for them.
+    pub fn attach(&self, cluster: &ClusterId, providers: Providers) {
+        self.inner.attach(cluster, providers);
+    }
+
+    /// Continues every job that has not finished, e.g. after a crash. Call it after [`Engine::attach`].
+    ///
+    /// # Errors
+    /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
+    /// were started.
+    pub async fn start(&self) -> Result<Vec<JobId>> {
+        let mut started = Vec::new();
+        let mut broken = None;
+        let records = self.inner.records();
+        let mut after: Option<String> = None;
+        loop {
+            let page = records
+                .page::<crate::model::JobSummary>(kinds::JOB, after.as_deref(), 100)
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.to_string());
+            for job in page.into_iter().filter(|j| j.state != JobState::Finished) {
+                match Inner::run(&self.inner, job.id.clone()).await {
+                    Ok(()) => started.push(job.id),
+                    Err(e) => broken = Some(e),
+                }
+            }
+        }
+        broken.map_or(Ok(started), Err)
+    }
+
+    /// Stops at the next safe place: no effect is started any more, those under way are given up and will be looked at by the
+    /// next [`Engine::start`]. Jobs stay as they are in the store.
+    pub async fn shutdown(&self) {
+        self.inner.stop.send_replace(true);
+        let feeds: Vec<_> = self.inner.jobs().values().map(|j| j.feed.clone()).collect();
+        for mut feed in feeds {
+            while feed.changed().await.is_ok() {}
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn records(&self) -> Records {
+        Records::new(self.store.clone())
+    }
+
+    pub(crate) fn attach(&self, cluster: &ClusterId, providers: Providers) {
+        self.providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cluster.clone(), providers);
+    }
+
+    pub(crate) fn detach(&self, cluster: &ClusterId) {
+        self.providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(cluster);
+    }
+
+    /// The providers of a cluster.
+    ///
+    /// # Errors
+    /// `Unavailable` when nobody has given them.
+    pub(crate) fn providers(&self, cluster: &ClusterId) -> Result<Providers> {
+        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
+        providers.get(cluster).cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "engine.not_attached",
+                format!("cluster {cluster} has no providers"),
+            )
+            .with_remedy("give them with Engine::attach, or register the cluster again")
+        })
+    }
+
+    fn jobs(&self) -> std::sync::MutexGuard<'_, BTreeMap<JobId, Running>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to send commands to a job that this engine runs.
+    pub(crate) fn commands(&self, job: &JobId) -> Option<mpsc::Sender<Command>> {
+        self.jobs().get(job).map(|j| j.commands.clone())
+    }
+
+    /// The position of a running job's last entry, to wait for the next.
+    pub(crate) fn feed(&self, job: &JobId) -> Option<watch::Receiver<u64>> {
+        self.jobs().get(job).map(|j| j.feed.clone())
+    }
+
+    /// Runs a job from where its journal ends. Boxed, because a job may launch the next one.
+    pub(crate) fn run(this: &Arc<Self>, job: JobId) -> BoxFuture<'static, Result<()>> {
+        let inner = this.clone();
+        Box::pin(async move {
+            if inner.jobs().contains_key(&job) {
+                return Ok(());
+            }
+            let (feed, watcher) = watch::channel(0);
+            let journal = journal_writer::JournalWriter::load(inner.clone(), job.clone(), feed).await?;
+            let (commands, inbox) = mpsc::channel(16);
+            inner.jobs().insert(
+                job.clone(),
+                Running {
+                    commands,
+                    feed: watcher,
+                },
+            );
+            let runner = runner::Runner::new(inner.clone(), journal, inbox, inner.stop.subscribe());
+            let runtime = inner.runtime.clone();
+            runtime.spawn(async move {
+                if let Err(error) = runner.run().await {
+                    tracing::error!(%job, %error, "the job stopped; it continues when the engine is started again");
+                }
+                inner.jobs().remove(&job);
+                inner.group_freed.notify_waiters();
+            });
+            Ok(())
+        })
+    }
+
+    /// How long a lease on a job lasts without renewal.
+    pub(crate) const LEASE: Duration = Duration::from_secs(30);
+}

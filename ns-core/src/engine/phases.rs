@@ -1,0 +1,565 @@
+//! Which graph a job runs next, and what is written when it has ended: the facts are read here, the decisions are those
+//! of `planning`.
+
+use super::records::{FailbackOffer, FenceRecord, kinds, put, remove};
+use super::runner::Runner;
+use super::{SourceReach, group_inventory, journal_writer, reach_source, sync_cluster};
+use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
+use crate::machine::{self, Facts, Removal, Trigger};
+use crate::model::{
+    CloudId, Cluster, Consistency, DataPoint, InstanceRecoveryState, JobDefinition, JobId, JobOperation, JobState,
+    JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, StorageRef, TaskKey, Work,
+};
+use crate::planning::{
+    self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_point, plan_protect, plan_recovery,
+    plan_undo, plan_unprotect,
+};
+use crate::provider::Role;
+use crate::store::Write;
+use crate::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Runner {
+    /// Plans the graph of a phase. Facts that were read for it are added to `events` first.
+    pub(super) async fn plan(
+        &self,
+        kind: PhaseKind,
+        operation: JobOperation,
+        asked: Option<JobOperation>,
+        events: &mut Vec<Event>,
+        only: &BTreeSet<CloudId>,
+    ) -> Result<TaskGraph> {
+        let view = &self.journal.view;
+        let frozen = view.frozen.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                "job.inputs",
+                "the job's inputs could not be frozen when it was queued",
+            )
+            .with_remedy("see the notes of the job, and make a new one")
+        })?;
+        tracing::info!(job = %view.id, ?kind, %operation, "planning");
+        match (kind, asked) {
+            (PhaseKind::Run, _) => match &view.work {
+                Work::Recovery(definition) => self.plan_run(definition, frozen, events).await,
+                Work::Protect { .. } => self.plan_protect(frozen, events).await,
+                Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
+                Work::Unprotect { plan_id, .. } => {
+                    let records = self.inner.records();
+                    let points = records
+                        .all::<RecoveryPoint>(kinds::POINT, |p| &p.plan_id == plan_id)
+                        .await?;
+                    plan_unprotect(&frozen.plan, &points)
+                }
+            },
+            (PhaseKind::Retry, _) => self.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),
+            (PhaseKind::Rollback, Some(JobOperation::RetryRollback)) => self.remaining(&[PhaseKind::Rollback], None),
+            (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => self.remaining(&[PhaseKind::Confirm], None),
+            (PhaseKind::Rollback, _) => {
+                let decision = self.decision_of(events, DecisionKind::DiscardTargetWrites);
+                plan_undo(&view.id, &frozen.plan, &view.done(), &self.prefix("undo"), &decision)
+            }
+            (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events),
+        }
+    }
+
+    fn prefix(&self, word: &str) -> String {
+        format!("{word}{}", self.journal.view.phases.len())
+    }
+
+    fn decision_of(&self, events: &[Event], wanted: DecisionKind) -> String {
+        let new = events.iter().find_map(|e| match e {
+            Event::Decided { decision, kind, .. } if *kind == wanted => Some(decision.clone()),
+            _ => None,
+        });
+        let old = || {
+            self.journal
+                .view
+                .decisions
+                .iter()
+                .rev()
+                .find(|d| d.1 == wanted)
+                .map(|d| d.0.clone())
+        };
+        new.or_else(old).unwrap_or_default()
+    }
+
+    /// What the last graph of these kinds left undone. What succeeded stays done: a second try must not begin again in the
+    /// middle of a hand-over.
+    fn remaining(&self, kinds: &[PhaseKind], only: Option<&BTreeSet<CloudId>>) -> Result<TaskGraph> {
+        let view = &self.journal.view;
+        let mut graph = TaskGraph::default();
+        for task in view
+            .phases
+            .iter()
+            .filter(|p| kinds.contains(&p.kind))
+            .flat_map(|p| p.graph.tasks.values())
+        {
+            let chosen = only.is_none_or(|o| o.is_empty() || !task.instances.is_disjoint(o));
+            if chosen && view.status(&task.key) != TaskStatus::Done {
+                graph.tasks.insert(task.key.clone(), task.clone());
+            }
+        }
+        let left: BTreeSet<TaskKey> = graph.tasks.keys().cloned().collect();
+        for task in graph.tasks.values_mut() {
+            task.after.retain(|k| left.contains(k));
+            task.order.retain(|k| left.contains(k));
+        }
+        if graph.tasks.is_empty() {
+            return Err(
+                Error::new(ErrorKind::Refused, "job.retry", "nothing of these instances failed")
+                    .with_field("instances")
+                    .with_remedy("choose instances that failed"),
+            );
+        }
+        Ok(graph)
+    }
+
+    fn plan_confirm(&self, frozen: &Frozen, events: &[Event]) -> Result<TaskGraph> {
+        let view = &self.journal.view;
+        let recovered: BTreeSet<CloudId> = view
+            .instances()
+            .into_iter()
+            .filter(|(_, s)| *s == InstanceRecoveryState::Success)
+            .map(|(id, _)| id)
+            .collect();
+        let done = view.done();
+        let mut graph = plan_confirm(&view.id, &done, &recovered, &self.prefix("confirm"))?;
+        // What only failed instances need is rolled back; what a recovered one shares with them stays (SM-66).
+        let lost: Vec<_> = done
+            .into_iter()
+            .filter(|d| !d.task.instances.is_empty() && d.task.instances.is_disjoint(&recovered))
+            .collect();
+        let decision = self.decision_of(events, DecisionKind::Confirm);
+        let undo = plan_undo(&view.id, &frozen.plan, &lost, &self.prefix("undo"), &decision)?;
+        graph.tasks.extend(undo.tasks);
+        Ok(graph)
+    }
+
+    async fn plan_run(&self, d: &JobDefinition, frozen: &Frozen, events: &mut Vec<Event>) -> Result<TaskGraph> {
+        let instances: BTreeSet<CloudId> = frozen
+            .group
+            .instances
+            .iter()
+            .filter(|id| !d.exclude.contains(*id))
+            .cloned()
+            .collect();
+        let reach = match d.job_type {
+            // A drill asks nothing of the Source and must not wait for it.
+            JobType::Drill => SourceReach {
+                cloud: false,
+                storage: false,
+            },
+            JobType::Failover => reach_source(&self.inner, &frozen.group).await,
+        };
+        let mut frozen = frozen.clone();
+        let decision = format!("{}-{}", self.journal.view.id, self.journal.view.position + 1);
+        let mut epoch = 0;
+        let data = match (d.job_type, &d.data_point) {
+            (JobType::Drill, _) => RecoveryData::Point {
+                point: point(&frozen)?,
+                stop_source: false,
+            },
+            (JobType::Failover, DataPoint::LatestData) if reach.cloud && reach.storage => {
+                self.refresh(&mut frozen, events).await?;
+                self.check_roles(&frozen.plan).await?;
+                RecoveryData::HandOver
+            }
+            (JobType::Failover, DataPoint::LatestData) => {
+                epoch = self.force(d, &frozen, reach, events).await?;
+                RecoveryData::Forced {
+                    decision: &decision,
+                    epoch,
+                    stop_source: reach.cloud,
+                }
+            }
+            (JobType::Failover, _) => {
+                if !reach.cloud {
+                    self.force(d, &frozen, reach, events).await?;
+                }
+                RecoveryData::Point {
+                    point: point(&frozen)?,
+                    stop_source: reach.cloud,
+                }
+            }
+        };
+        tracing::info!(job = %self.journal.view.id, ?reach, epoch, "recovery data chosen");
+        let suffix: String = self.journal.view.id.as_str().chars().rev().take(8).collect();
+        plan_recovery(&RecoveryInputs {
+            job_id: &self.journal.view.id,
+            plan: &frozen.plan,
+            instances: &instances,
+            inventory: &frozen.inventory,
+            target_flavors: &frozen.target_flavors,
+            data,
+            isolated: d.job_type == JobType::Drill,
+            suffix: &suffix,
+        })
+    }
+
+    /// Reads the Source once more: a planned failover takes instances as they are now.
+    async fn refresh(&self, frozen: &mut Frozen, events: &mut Vec<Event>) -> Result<()> {
+        let records = self.inner.records();
+        let source: Cluster = records
+            .get(kinds::CLUSTER, frozen.group.source_cluster.as_str())
+            .await?;
+        let inventory = sync_cluster(&self.inner, source).await?;
+        frozen.inventory = group_inventory(&inventory, &frozen.group.instances);
+        events.push(Event::Frozen {
+            inputs: Box::new(frozen.clone()),
+        });
+        Ok(())
+    }
+
+    /// Before a hand-over: the Source is primary, the Target is not. Both primary is seen here and nowhere else (Ceph facts
+    /// §0.5).
+    async fn check_roles(&self, plan: &RecoveryPlan) -> Result<()> {
+        let group = self.journal.view.frozen.as_ref().map(|f| &f.group.source_cluster);
+        let source = self.inner.providers(group.unwrap_or(&plan.target_cluster))?.storage;
+        let target = self.inner.providers(&plan.target_cluster)?.storage;
+        for v in plan.volumes.values() {
+            for (storage, wanted, side) in [(&source, Role::Primary, "Source"), (&target, Role::Secondary, "Target")] {
+                let role = match storage.find_replica(&v.replication_id).await? {
+                    Some(image) => storage.image(&image).await?.map(|s| s.role),
+                    None => None,
+                };
+                if role != Some(wanted) {
+                    let message = format!("volume {} is {role:?} on the {side}, not {wanted:?}", v.volume_id);
+                    return Err(Error::new(ErrorKind::Refused, "failover.roles", message)
+                        .with_remedy("decide which side wins and resync the other, then protect the group again"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The Source cannot be shown to have stopped: only an operator's right lets the job go on. The decision is journalled
+    /// with what is known of the loss. Gives the epoch of the forced promotion.
+    async fn force(
+        &self,
+        d: &JobDefinition,
+        frozen: &Frozen,
+        reach: SourceReach,
+        events: &mut Vec<Event>,
+    ) -> Result<u64> {
+        let Some(right) = d.force.as_ref().filter(|f| f.accepts_data_loss) else {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "failover.source_unreachable",
+                "the Source does not answer, so it cannot be shown that it has stopped writing",
+            )
+            .with_field("force")
+            .with_remedy("bring the Source back, or give a force right that accepts the loss of unreplicated writes"));
+        };
+        let storage = self.inner.providers(&frozen.plan.target_cluster)?.storage;
+        let now = self.inner.clock.now();
+        let mut facts = vec![format!(
+            "Source cloud answers: {}; Source storage answers: {}",
+            reach.cloud, reach.storage
+        )];
+        let mut epoch = 1;
+        for v in frozen.plan.volumes.values() {
+            let status = match storage.find_replica(&v.replication_id).await? {
+                Some(image) => Some(storage.status(&image).await?),
+                None => None,
+            };
+            facts.push(match status.and_then(|s| s.synced_to) {
+                Some(at) => {
+                    let age = now.duration_since(at).as_secs();
+                    format!(
+                        "volume {}: holds all writes up to {at}; writes of the last {age} s may be lost",
+                        v.volume_id
+                    )
+                }
+                None => format!("volume {}: up to when it holds all writes is not known", v.volume_id),
+            });
+            let fence = self
+                .inner
+                .records()
+                .find::<FenceRecord>(kinds::FENCE, v.replication_id.as_str())
+                .await?;
+            epoch = epoch.max(fence.map_or(0, |(f, _)| f.epoch) + 1);
+        }
+        events.insert(
+            0,
+            Event::Decided {
+                decision: format!("{}-{}", self.journal.view.id, self.journal.view.position + 1),
+                kind: DecisionKind::ForcePromote,
+                operator: right.operator.clone(),
+                reason: right.reason.clone(),
+                facts,
+            },
+        );
+        Ok(epoch)
+    }
+
+    async fn plan_protect(&self, frozen: &Frozen, events: &mut Vec<Event>) -> Result<TaskGraph> {
+        let mut frozen = frozen.clone();
+        self.refresh(&mut frozen, events).await?;
+        let storage = self.inner.providers(&frozen.group.source_cluster)?.storage;
+        let mut cloned: BTreeSet<StorageRef> = BTreeSet::new();
+        for volume in frozen.inventory.volumes.values() {
+            let Some(image) = &volume.storage else { continue };
+            let state = storage.image(image).await?.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Refused,
+                    "volume.storage",
+                    format!("the storage has no image {image}"),
+                )
+                .with("volume", &volume.id)
+                .with_remedy("only volumes on the cluster's registered storage can be protected")
+            })?;
+            if state.parent.is_some() {
+                cloned.insert(image.clone());
+            }
+        }
+        plan_protect(&frozen.plan, &frozen.group.instances, &frozen.inventory, &cloned)
+    }
+
+    /// What the engine knows when an operator decides.
+    pub(super) fn decision_facts(&self, kind: DecisionKind) -> Vec<String> {
+        let view = &self.journal.view;
+        match kind {
+            DecisionKind::IgnoreLeftovers => super::outcome::leftovers(view),
+            DecisionKind::DiscardTargetWrites => {
+                let since = view.completed_at.map_or_else(|| "now".to_owned(), |t| t.to_string());
+                vec![format!("writes made on the Target since {since} are given up")]
+            }
+            DecisionKind::Confirm => view
+                .instances()
+                .iter()
+                .map(|(id, s)| format!("instance {id}: {s:?}"))
+                .collect(),
+            DecisionKind::ForcePromote => Vec::new(),
+        }
+    }
+
+    /// Completed work without clean-up of its own: what it made becomes a record, and it is finished.
+    pub(super) async fn close(&mut self) -> Result<()> {
+        let view = &self.journal.view;
+        let mut writes = Vec::new();
+        let mut next = None;
+        if view.result == Some(ResultCode::Success) {
+            match &view.work {
+                Work::Protect { plan_id, group_id } => {
+                    let frozen = view.frozen.as_ref();
+                    let (inventory, instances) = frozen.map(|f| (&f.inventory, &f.group.instances)).ok_or_else(lost)?;
+                    let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
+                    plan.volumes = planning::replicated_volumes(inventory, instances, |task| {
+                        view.output(task)
+                            .map_or((None, None), |o| (o.replication_id.clone(), o.image.clone()))
+                    });
+                    plan.version += 1;
+                    plan.modified_at = self.inner.clock.now();
+                    writes.push(put(kinds::PLAN, plan_id.as_str(), Some(version), &plan)?);
+                    // The first recovery point (PLAN-15) is a job of its own, made in the same transaction.
+                    let job = JobId::new(self.inner.ids.next());
+                    let point_id = PointId::new(self.inner.ids.next());
+                    let work = Work::Point {
+                        group_id: group_id.clone(),
+                        plan_id: plan_id.clone(),
+                        point_id,
+                    };
+                    let created = Event::Created {
+                        work,
+                        actor: "engine".to_owned(),
+                    };
+                    writes.extend(journal_writer::first_writes(&self.inner, &job, created)?);
+                    next = Some(job);
+                }
+                Work::Point { point_id, .. } => writes.push(self.point_write(point_id)?),
+                Work::Unprotect { plan_id, .. } => {
+                    let records = self.inner.records();
+                    let points = records
+                        .all::<RecoveryPoint>(kinds::POINT, |p| &p.plan_id == plan_id)
+                        .await?;
+                    writes.extend(points.iter().map(|p| remove(kinds::POINT, p.id.as_str())));
+                    writes.push(remove(kinds::PLAN, plan_id.as_str()));
+                }
+                Work::Recovery(_) => {}
+            }
+        }
+        let event = Event::Transition {
+            from: view.state,
+            to: JobState::Finished,
+            operation: view.operation,
+            row: "engine.no-clean-up".to_owned(),
+            result: None,
+            clear: None,
+            deadline: None,
+            actor: "engine".to_owned(),
+        };
+        self.journal.append(vec![event], writes).await?;
+        if let Some(job) = next {
+            super::Inner::run(&self.inner, job).await?;
+        }
+        Ok(())
+    }
+
+    async fn plan_record(&self, id: &str) -> Result<(RecoveryPlan, u64)> {
+        self.inner.records().find(kinds::PLAN, id).await?.ok_or_else(lost)
+    }
+
+    fn point_write(&self, point_id: &PointId) -> Result<Write> {
+        let view = &self.journal.view;
+        let frozen = view.frozen.as_ref().ok_or_else(lost)?;
+        let volumes = planning::point_volumes(&frozen.plan, point_id, |task| {
+            view.output(task).and_then(|o| o.image.clone())
+        })
+        .ok_or_else(lost)?;
+        let snapshots: Vec<_> = view
+            .tasks
+            .iter()
+            .filter(|(key, _)| key.as_str().starts_with("snapshot/"))
+            .map(|(_, state)| state)
+            .collect();
+        let taken_at = snapshots
+            .iter()
+            .filter_map(|s| s.output.taken_at)
+            .min()
+            .ok_or_else(lost)?;
+        let first = snapshots.iter().filter_map(|s| s.started_at).min();
+        let last = snapshots.iter().filter_map(|s| s.ended_at).max();
+        let stopped = frozen
+            .inventory
+            .instances
+            .values()
+            .all(|i| i.power == PowerState::Stopped);
+        let consistency = match (stopped, first, last) {
+            (true, ..) => Consistency::Crash,
+            (false, Some(first), Some(last)) => Consistency::Ordered {
+                skew_ms: u64::try_from(last.duration_since(first).as_millis()).unwrap_or_default(),
+            },
+            _ => return Err(lost()),
+        };
+        let point = RecoveryPoint {
+            id: point_id.clone(),
+            group_id: frozen.group.id.clone(),
+            plan_id: frozen.plan.id.clone(),
+            job_id: view.id.clone(),
+            taken_at,
+            complete_at: self.inner.clock.now(),
+            consistency,
+            volumes,
+            plan: frozen.plan.clone(),
+            inventory: frozen.inventory.clone(),
+        };
+        put(kinds::POINT, point_id.as_str(), Some(0), &point)
+    }
+
+    /// Reporting to finished: the report is stored, and with it everything that a confirmed failover changes.
+    pub(super) async fn report(&mut self) -> Result<()> {
+        let view = &self.journal.view;
+        let facts = Facts {
+            job_type: view.work.recovery().map_or(JobType::Failover, |d| d.job_type),
+            result: view.result,
+            failed_clear: view.clear,
+            group_is_free: true,
+            first_in_group: true,
+        };
+        let t = machine::step(view.state, view.operation, &Trigger::ReportMade, &facts)?;
+        let (report, digest) = super::reporting::make(view, self.journal.hash(), self.inner.clock.now())?;
+        let mut writes = vec![put(kinds::REPORT, view.id.as_str(), None, &report)?];
+        if machine::removal(facts.job_type, view.operation, view.result) == Removal::JobPlanAndGroup {
+            writes.extend(self.confirmed()?);
+        }
+        let event = Event::Transition {
+            from: view.state,
+            to: t.next,
+            operation: t.operation,
+            row: t.row.to_owned(),
+            result: t.result,
+            clear: t.clear,
+            deadline: None,
+            actor: "engine".to_owned(),
+        };
+        self.journal
+            .append(vec![Event::Reported { digest }, event], writes)
+            .await?;
+        self.inner.group_freed.notify_waiters();
+        Ok(())
+    }
+
+    /// What a confirmed failover changes: plan and group end on the old side, failed instances keep them, and failback is
+    /// offered (SM-56, SM-66, OPEN-01).
+    fn confirmed(&self) -> Result<Vec<Write>> {
+        let view = &self.journal.view;
+        let frozen = view.frozen.as_ref().ok_or_else(lost)?;
+        let states = view.instances();
+        let mut instances = BTreeMap::new();
+        for (id, _) in states.iter().filter(|(_, s)| **s == InstanceRecoveryState::Success) {
+            let server = view
+                .output(&TaskKey::new(format!("server/{id}")))
+                .and_then(|o| o.handle.as_ref());
+            instances.extend(server.map(|h| (id.clone(), h.id.clone())));
+        }
+        let mirrored: BTreeSet<&CloudId> = view
+            .done()
+            .iter()
+            .filter(|d| matches!(d.task.action, Action::Promote { .. } | Action::ForcePromote { .. }))
+            .filter_map(|d| d.task.volume.as_ref())
+            .collect();
+        let offer = FailbackOffer {
+            job_id: view.id.clone(),
+            group_id: frozen.group.id.clone(),
+            group_name: frozen.group.name.clone(),
+            plan_id: frozen.plan.id.clone(),
+            source_cluster: frozen.plan.target_cluster.clone(),
+            target_cluster: frozen.group.source_cluster.clone(),
+            replications: frozen
+                .plan
+                .volumes
+                .values()
+                .filter(|v| mirrored.contains(&v.volume_id))
+                .map(|v| v.replication_id.clone())
+                .collect(),
+            instances,
+            confirmed_at: self.inner.clock.now(),
+        };
+        let mut writes = vec![put(kinds::FAILBACK, view.id.as_str(), None, &offer)?];
+        let failed: Vec<CloudId> = states
+            .into_iter()
+            .filter(|(_, s)| *s != InstanceRecoveryState::Success)
+            .map(|(id, _)| id)
+            .collect();
+        if failed.is_empty() {
+            writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
+            writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
+        } else {
+            // The same records become those of the instances that were not recovered: their volumes stay replicated.
+            let mut group = frozen.group.clone();
+            group.instances = failed;
+            group.modified_at = self.inner.clock.now();
+            let mut plan = frozen.plan.clone();
+            plan.mapping.instances.retain(|id, _| group.instances.contains(id));
+            let kept: BTreeSet<&CloudId> = group
+                .instances
+                .iter()
+                .filter_map(|id| frozen.inventory.instances.get(id))
+                .flat_map(|i| &i.volume_ids)
+                .collect();
+            plan.volumes.retain(|id, _| kept.contains(id));
+            plan.version += 1;
+            plan.modified_at = self.inner.clock.now();
+            writes.push(put(kinds::PLAN, plan.id.as_str(), None, &plan)?);
+            writes.push(put(kinds::GROUP, group.id.as_str(), None, &group)?);
+        }
+        Ok(writes)
+    }
+}
+
+fn point(frozen: &Frozen) -> Result<&RecoveryPoint> {
+    frozen.point.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::Refused, "job.no_point", "the job has no recovery point")
+            .with_field("data_point")
+            .with_remedy("make one with points().create and wait for it")
+    })
+}
+
+fn lost() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "job.records",
+        "a finished work lacks what it was to record",
+    )
+}

@@ -1,0 +1,159 @@
+//! Typed access to the store's documents: which kinds there are, and how they are read and written.
+
+use crate::model::{CloudId, ClusterId, GroupId, JobId, PlanId, ReplicationId};
+use crate::store::{Store, Write};
+use crate::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kinds of documents.
+pub(crate) mod kinds {
+    pub(crate) const CLUSTER: &str = "cluster";
+    pub(crate) const INVENTORY: &str = "inventory";
+    pub(crate) const GROUP: &str = "group";
+    pub(crate) const PLAN: &str = "plan";
+    pub(crate) const POINT: &str = "point";
+    pub(crate) const JOB: &str = "job";
+    pub(crate) const REPORT: &str = "report";
+    pub(crate) const FENCE: &str = "fence";
+    pub(crate) const FAILBACK: &str = "failback";
+}
+
+/// Says that one side of a replication was promoted by force: the other is fenced. It gets no recovery and no resync in
+/// the wrong direction until an operator says which side wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceRecord {
+    /// The replicated volume.
+    pub replication_id: ReplicationId,
+    /// Counts up with every forced promotion of this volume.
+    pub epoch: u64,
+    /// The side whose image is the newer one.
+    pub winner: ClusterId,
+    /// The side that must not write or be promoted.
+    pub fenced: ClusterId,
+    /// The job that did it.
+    pub job_id: JobId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// After a confirmed failover: what is needed to protect the recovered instances in the other direction (OPEN-01).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailbackOffer {
+    /// The job that was confirmed.
+    pub job_id: JobId,
+    /// The group it recovered.
+    pub group_id: GroupId,
+    /// Its name.
+    pub group_name: String,
+    /// The plan it used.
+    pub plan_id: PlanId,
+    /// Where the instances run now.
+    pub source_cluster: ClusterId,
+    /// Where they came from.
+    pub target_cluster: ClusterId,
+    /// The recovered instance by the original one.
+    pub instances: BTreeMap<CloudId, CloudId>,
+    /// The replications that still connect both sides; empty after a recovery from a point.
+    pub replications: Vec<ReplicationId>,
+    /// When the failover was confirmed.
+    pub confirmed_at: Timestamp,
+}
+
+/// Documents by kind, as values.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    store: Arc<dyn Store>,
+}
+
+impl Records {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    pub(crate) async fn find<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<Option<(T, u64)>> {
+        let Some(record) = self.store.get(kind, id).await? else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(&record.body).map_err(|e| unreadable(kind, id, e))?;
+        Ok(Some((value, record.version)))
+    }
+
+    /// Reads one that must exist.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<T> {
+        let found = self.find(kind, id).await?;
+        found.map(|(value, _)| value).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("{kind}.not_found"),
+                format!("there is no {kind} {id}"),
+            )
+        })
+    }
+
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        let records = self.store.list(kind, after, limit).await?;
+        records
+            .iter()
+            .map(|r| serde_json::from_str(&r.body).map_err(|e| unreadable(kind, &r.id, e)))
+            .collect()
+    }
+
+    /// All of a kind that pass `keep`.
+    pub(crate) async fn all<T: DeserializeOwned>(&self, kind: &str, keep: impl Fn(&T) -> bool) -> Result<Vec<T>> {
+        let (mut kept, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let records = self.store.list(kind, after.as_deref(), 200).await?;
+            let Some(last) = records.last() else { return Ok(kept) };
+            after = Some(last.id.clone());
+            for r in &records {
+                let value: T = serde_json::from_str(&r.body).map_err(|e| unreadable(kind, &r.id, e))?;
+                if keep(&value) {
+                    kept.push(value);
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<()> {
+        self.store.commit(writes).await
+    }
+}
+
+/// A write that puts a document.
+pub(crate) fn put<T: Serialize>(kind: &str, id: &str, expected: Option<u64>, value: &T) -> Result<Write> {
+    let body = serde_json::to_string(value)
+        .map_err(|e| Error::new(ErrorKind::Internal, "record.encode", e.to_string()).with("kind", kind))?;
+    Ok(Write::Put {
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+        expected,
+        body,
+    })
+}
+
+/// A write that removes a document.
+pub(crate) fn remove(kind: &str, id: &str) -> Write {
+    Write::Remove {
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+    }
+}
+
+fn unreadable(kind: &str, id: &str, error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "record.unreadable",
+        format!("the stored {kind} {id} cannot be read"),
+    )
+    .with_source(error)
+    .with_remedy("restore the store from a copy, or use the version of the library that wrote it")
+}

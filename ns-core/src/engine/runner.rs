@@ -1,0 +1,690 @@
+//! One job from where it is to its end: a loop around the pure rooms.
+//!
+//! Every turn does all that is due ([`Runner::advance`]: transitions, plans, new tasks) and then waits for the next thing
+//! to happen: a task ends, a timer runs out, somebody commands, the group becomes free, the engine shuts down. Only this
+//! loop writes to the job's journal.
+
+use super::effect::{self, Attempt, Progress};
+use super::journal_writer::JournalWriter;
+use super::records::kinds;
+use super::{Inner, outcome, resolve};
+use crate::journal::{DecisionKind, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
+use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
+use crate::model::{CloudId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
+use crate::planning::{Action, Side, Task};
+use crate::ports::with_deadline;
+use crate::provider::Decision;
+use crate::store::Write;
+use crate::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+/// What a caller may ask of a running job.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) ask: Ask,
+    pub(crate) actor: String,
+    pub(crate) reply: oneshot::Sender<Result<JobSummary>>,
+}
+
+/// See [`Command`].
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    /// An operation of the state machine. `reason` is kept with decisions; `instances` and `point` are for `retry`.
+    Operate {
+        operation: JobOperation,
+        reason: String,
+        instances: BTreeSet<CloudId>,
+    },
+    /// Move the rollback timer by minutes.
+    Extend { minutes: u32 },
+    /// Move the planned time.
+    Reschedule { at: Timestamp },
+    /// Delete the job.
+    Delete { leave_resources: bool },
+}
+
+/// A task that ended, or was aborted, or broke.
+type Ended = std::result::Result<(tokio::task::Id, Result<TaskOutput>), JoinError>;
+
+/// A task under way.
+struct Running {
+    attempt: u32,
+    side: Option<Side>,
+    handle: AbortHandle,
+    only_waits: bool,
+}
+
+pub(crate) struct Runner {
+    pub(super) inner: Arc<Inner>,
+    pub(super) journal: JournalWriter,
+    commands: mpsc::Receiver<Command>,
+    stop: watch::Receiver<bool>,
+    tasks: JoinSet<Result<TaskOutput>>,
+    running: BTreeMap<TaskKey, Running>,
+    progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
+    leased_until: Timestamp,
+    deleted: bool,
+}
+
+impl Runner {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        journal: JournalWriter,
+        commands: mpsc::Receiver<Command>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            inner,
+            journal,
+            commands,
+            stop,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            progress: mpsc::unbounded_channel(),
+            leased_until: Timestamp::UNIX_EPOCH,
+            deleted: false,
+        }
+    }
+
+    fn job_type(&self) -> JobType {
+        self.journal
+            .view
+            .work
+            .recovery()
+            .map_or(JobType::Failover, |d| d.job_type)
+    }
+
+    /// Runs until the job has finished, or the engine shuts down.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let name = format!("job/{}", self.journal.view.id);
+        let result = self.drive(&name).await;
+        self.inner.store.release_lease(&name, &self.inner.node).await?;
+        result
+    }
+
+    async fn drive(&mut self, lease: &str) -> Result<()> {
+        loop {
+            if *self.stop.borrow() || self.deleted {
+                return Ok(());
+            }
+            if !self.hold(lease).await? {
+                self.inner.clock.sleep(Inner::LEASE / 3).await;
+                continue;
+            }
+            while self.advance().await? {}
+            if self.journal.view.state == JobState::Finished {
+                return Ok(());
+            }
+            self.next_event().await?;
+        }
+    }
+
+    /// Takes or renews the job's lease: one engine runs it (OPEN-24).
+    async fn hold(&mut self, lease: &str) -> Result<bool> {
+        let now = self.inner.clock.now();
+        if now.saturating_add(Inner::LEASE / 2).unwrap_or(now) < self.leased_until {
+            return Ok(true);
+        }
+        let until = now.saturating_add(Inner::LEASE).unwrap_or(now);
+        let held = self.inner.store.lease(lease, &self.inner.node, now, until).await?;
+        if held {
+            self.leased_until = until;
+        } else if !self.running.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "job.lease",
+                "another engine runs this job now",
+            ));
+        }
+        Ok(held)
+    }
+
+    async fn next_event(&mut self) -> Result<()> {
+        let now = self.inner.clock.now();
+        let mut wake = now.saturating_add(Inner::LEASE / 3).unwrap_or(now);
+        wake = wake.min(
+            self.journal
+                .view
+                .deadline
+                .filter(|_| self.timer().is_some())
+                .unwrap_or(wake),
+        );
+        for state in self.journal.view.tasks.values() {
+            if let (TaskStatus::Pending, Some(at)) = (state.status, state.not_before) {
+                wake = wake.min(at);
+            }
+        }
+        let nap = Duration::try_from(wake.duration_since(now)).unwrap_or(Duration::ZERO);
+        let clock = self.inner.clock.clone();
+        let inner = self.inner.clone();
+        let pending = self.journal.view.state == JobState::Pending;
+        tokio::select! {
+            biased;
+            _ = self.stop.changed() => Ok(()),
+            Some(ended) = self.tasks.join_next_with_id() => self.end(ended).await,
+            Some(command) = self.commands.recv() => self.obey(command).await,
+            Some(progress) = self.progress.1.recv() => {
+                let (task, percent, message) = progress;
+                self.journal.append(vec![Event::Progress { task, percent, message }], vec![]).await
+            }
+            () = inner.group_freed.notified(), if pending => Ok(()),
+            () = clock.sleep(nap) => Ok(()),
+        }
+    }
+
+    /// The timer that the deadline of this state stands for.
+    fn timer(&self) -> Option<TimerKind> {
+        match self.journal.view.state {
+            JobState::Waiting => Some(TimerKind::PlannedTime),
+            JobState::Pending if self.job_type() == JobType::Drill => Some(TimerKind::DrillTooLate),
+            JobState::Paused => Some(TimerKind::PauseTimeout),
+            JobState::Completed | JobState::ClearFailed if self.job_type() == JobType::Drill => {
+                Some(TimerKind::RollbackWait)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.journal.view.deadline.is_none_or(|d| d <= self.inner.clock.now())
+    }
+
+    /// Does the next thing that is due; whether there was one.
+    async fn advance(&mut self) -> Result<bool> {
+        let view = &self.journal.view;
+        if view.state == JobState::Completed && !matches!(view.work, Work::Recovery(_)) {
+            return self.close().await.map(|()| true);
+        }
+        if let Some(timer) = self.timer()
+            && view.deadline.is_some()
+            && self.is_due()
+        {
+            if timer == TimerKind::PlannedTime {
+                return self.queue().await.map(|()| true);
+            }
+            return self
+                .take(Trigger::Timer(timer), "engine", String::new(), &BTreeSet::new())
+                .await
+                .map(|()| true);
+        }
+        match view.state {
+            JobState::Waiting if view.deadline.is_none() => self.queue().await.map(|()| true),
+            JobState::Pending => {
+                let facts = self.facts().await?;
+                if facts.group_is_free && facts.first_in_group {
+                    self.take(
+                        Trigger::Operation(JobOperation::Run),
+                        "engine",
+                        String::new(),
+                        &BTreeSet::new(),
+                    )
+                    .await?;
+                    return Ok(true);
+                }
+                Ok(false)
+            }
+            JobState::Running | JobState::Canceling | JobState::Clearing => {
+                if self.running.is_empty() && (view.phase_has_ended() || view.phase().is_none()) {
+                    let trigger = match view.state {
+                        JobState::Clearing => Trigger::ClearEnded {
+                            all_succeeded: view.phase_succeeded(),
+                        },
+                        JobState::Canceling => Trigger::TasksEnded(ResultCode::Canceled),
+                        _ if view.phase().is_none() => Trigger::TasksEnded(ResultCode::Failed),
+                        _ => Trigger::TasksEnded(view.evaluate()),
+                    };
+                    self.take(trigger, "engine", String::new(), &BTreeSet::new()).await?;
+                    return Ok(true);
+                }
+                self.start_tasks().await
+            }
+            JobState::Reporting => self.report().await.map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Waiting to pending: the inputs are frozen now (JOB-50, JOB-51).
+    async fn queue(&mut self) -> Result<()> {
+        let mut events = Vec::new();
+        if self.journal.view.frozen.is_none() {
+            match super::freeze(&self.inner, &self.journal.view.work).await {
+                Ok(frozen) => events.push(Event::Frozen {
+                    inputs: Box::new(frozen),
+                }),
+                // The job still takes its way to a report, which says why nothing was done.
+                Err(e) => events.push(noted("job.inputs", &e)),
+            }
+        }
+        let view = &self.journal.view;
+        let facts = Facts {
+            job_type: self.job_type(),
+            result: view.result,
+            failed_clear: view.clear,
+            group_is_free: true,
+            first_in_group: true,
+        };
+        let trigger = Trigger::Timer(TimerKind::PlannedTime);
+        let transition = machine::step(view.state, view.operation, &trigger, &facts)?;
+        events.push(self.transition(&transition, "engine"));
+        self.journal.append(events, vec![]).await
+    }
+
+    async fn facts(&self) -> Result<Facts> {
+        let view = &self.journal.view;
+        let (mut group_is_free, mut first_in_group) = (true, true);
+        if view.state == JobState::Pending && matches!(view.work, Work::Recovery(_)) {
+            let others = self
+                .inner
+                .records()
+                .all::<JobSummary>(kinds::JOB, |j| {
+                    j.id != view.id && j.work.group_id() == view.work.group_id() && j.work.recovery().is_some()
+                })
+                .await?;
+            group_is_free = !others.iter().any(|j| machine::holds_group(j.state));
+            first_in_group = !others
+                .iter()
+                .any(|j| j.state == JobState::Pending && (j.created_at, &j.id) < (view.created_at, &view.id));
+        }
+        Ok(Facts {
+            job_type: self.job_type(),
+            result: view.result,
+            failed_clear: view.clear,
+            group_is_free,
+            first_in_group,
+        })
+    }
+
+    fn transition(&self, t: &Transition, actor: &str) -> Event {
+        let now = self.inner.clock.now();
+        let after = |d: Duration| now.saturating_add(d).ok();
+        let settings = &self.inner.settings;
+        let deadline = match t.timer {
+            None => None,
+            Some(TimerKind::PlannedTime) => self.journal.view.deadline,
+            Some(TimerKind::DrillTooLate) => {
+                let planned = self.journal.view.deadline.unwrap_or(now);
+                planned.saturating_add(machine::DRILL_LATEST_START).ok()
+            }
+            Some(TimerKind::PauseTimeout) => after(settings.pause_limit),
+            Some(TimerKind::RollbackWait) => after(settings.rollback_wait),
+        };
+        Event::Transition {
+            from: self.journal.view.state,
+            to: t.next,
+            operation: t.operation,
+            row: t.row.to_owned(),
+            result: t.result,
+            clear: t.clear,
+            deadline,
+            actor: actor.to_owned(),
+        }
+    }
+
+    /// Takes the transition of a trigger, with the plan that belongs to the state it leads to.
+    async fn take(&mut self, trigger: Trigger, actor: &str, reason: String, only: &BTreeSet<CloudId>) -> Result<()> {
+        let facts = self.facts().await?;
+        let view = &self.journal.view;
+        let t = machine::step(view.state, view.operation, &trigger, &facts)?;
+        let mut events = Vec::new();
+        let asked = match trigger {
+            Trigger::Operation(operation) => Some(operation),
+            _ => None,
+        };
+        let plan = match (view.state, t.next) {
+            (JobState::Pending, JobState::Running) => Some(PhaseKind::Run),
+            (JobState::Completed, JobState::Running) => Some(PhaseKind::Retry),
+            (_, JobState::Clearing) if t.operation == JobOperation::Confirm => Some(PhaseKind::Confirm),
+            (_, JobState::Clearing) => Some(PhaseKind::Rollback),
+            _ => None,
+        };
+        let decision = match (asked, plan) {
+            (Some(JobOperation::Confirm | JobOperation::RetryConfirm), _) => Some(DecisionKind::Confirm),
+            (Some(JobOperation::IgnoreRollback), _) => Some(DecisionKind::IgnoreLeftovers),
+            (_, Some(PhaseKind::Rollback)) if self.job_type() == JobType::Failover => {
+                Some(DecisionKind::DiscardTargetWrites)
+            }
+            _ => None,
+        };
+        if let Some(kind) = decision {
+            let facts = self.decision_facts(kind);
+            let id = format!("{}-{}", view.id, view.position + 1);
+            events.push(Event::Decided {
+                decision: id,
+                kind,
+                operator: actor.to_owned(),
+                reason,
+                facts,
+            });
+        }
+        events.push(self.transition(&t, actor));
+        if let Some(kind) = plan {
+            match self.plan(kind, t.operation, asked, &mut events, only).await {
+                Ok(graph) => events.push(Event::Planned { phase: kind, graph }),
+                Err(e) if kind == PhaseKind::Run => events.push(noted("job.plan", &e)),
+                // A clean-up that cannot be planned is not begun.
+                Err(e) => return Err(e),
+            }
+        }
+        self.journal.append(events, vec![]).await?;
+        if t.next == JobState::Canceling {
+            for running in self.running.values().filter(|r| r.only_waits) {
+                running.handle.abort();
+            }
+        }
+        if !machine::holds_group(t.next) {
+            self.inner.group_freed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Starts what is ready; whether anything happened. Intents become durable before anything is done.
+    async fn start_tasks(&mut self) -> Result<bool> {
+        let view = &self.journal.view;
+        let Some(phase) = view.phase() else { return Ok(false) };
+        let now = self.inner.clock.now();
+        let mut skipped = Vec::new();
+        let mut ready: Vec<&Task> = Vec::new();
+        let mut load: BTreeMap<Side, usize> = BTreeMap::new();
+        for side in self.running.values().filter_map(|r| r.side) {
+            *load.entry(side).or_default() += 1;
+        }
+        for task in phase.graph.tasks.values() {
+            let state = view.tasks.get(&task.key);
+            let status = state.map_or(TaskStatus::Pending, |s| s.status);
+            if status.has_ended() || self.running.contains_key(&task.key) {
+                continue;
+            }
+            let lost = task
+                .after
+                .iter()
+                .find(|k| matches!(view.status(k), TaskStatus::Failed | TaskStatus::Skipped));
+            if let Some(lost) = lost {
+                skipped.push(Event::Skipped {
+                    task: task.key.clone(),
+                    because: format!("{lost} did not succeed"),
+                });
+                continue;
+            }
+            // Cancelled: what has not begun is not begun. What an engine that died had begun is looked at again first.
+            if view.state == JobState::Canceling && (status == TaskStatus::Pending || effect::only_waits(&task.action))
+            {
+                skipped.push(Event::Skipped {
+                    task: task.key.clone(),
+                    because: "the job was cancelled".to_owned(),
+                });
+                continue;
+            }
+            let blocked = task.after.iter().any(|k| view.status(k) != TaskStatus::Done)
+                || task.order.iter().any(|k| !view.status(k).has_ended())
+                || state.and_then(|s| s.not_before).is_some_and(|at| at > now);
+            if blocked {
+                continue;
+            }
+            if let Some(side) = effect::side(&task.action) {
+                let n = load.entry(side).or_default();
+                if *n >= self.inner.settings.parallel {
+                    continue;
+                }
+                *n += 1;
+            }
+            ready.push(task);
+        }
+        if !skipped.is_empty() {
+            self.journal.append(skipped, vec![]).await?;
+            return Ok(true);
+        }
+        if ready.is_empty() {
+            return Ok(false);
+        }
+        let attempts: Vec<(TaskKey, u32)> = ready
+            .iter()
+            .map(|t| (t.key.clone(), view.tasks.get(&t.key).map_or(0, |s| s.attempts) + 1))
+            .collect();
+        let intents = attempts
+            .iter()
+            .map(|(task, attempt)| Event::Intent {
+                task: task.clone(),
+                attempt: *attempt,
+            })
+            .collect();
+        self.journal.append(intents, vec![]).await?;
+        for (key, attempt) in attempts {
+            self.spawn(key, attempt);
+        }
+        Ok(true)
+    }
+
+    fn spawn(&mut self, key: TaskKey, number: u32) {
+        let view = &self.journal.view;
+        let Some(task) = view.phase().and_then(|p| p.graph.tasks.get(&key)) else {
+            return;
+        };
+        let frozen = view.frozen.as_ref();
+        let not_frozen = || Error::new(ErrorKind::Internal, "job.inputs", "the job has no frozen inputs");
+        let providers = |side: Side| {
+            let frozen = frozen.ok_or_else(not_frozen)?;
+            self.inner.providers(match side {
+                Side::Source => &frozen.group.source_cluster,
+                Side::Target => &frozen.plan.target_cluster,
+            })
+        };
+        let replication_id = match &task.action {
+            Action::AwaitReplica { source } => view.output(source).and_then(|o| o.replication_id.clone()),
+            _ => None,
+        };
+        let wanted = match &task.action {
+            Action::ForcePromote { decision, .. } | Action::Resync { decision, .. } => Some(decision),
+            _ => None,
+        };
+        let decision = view
+            .decisions
+            .iter()
+            .find(|d| Some(&d.0) == wanted)
+            .map(|(id, _, operator, reason, _)| Decision {
+                id: id.clone(),
+                operator: operator.clone(),
+                reason: reason.clone(),
+            });
+        let side = effect::side(&task.action);
+        let only_waits = effect::only_waits(&task.action);
+        let resolved = resolve::resolve(view, &task.action);
+        let attempt = resolved.map(|action| Attempt {
+            inner: self.inner.clone(),
+            job: view.id.clone(),
+            task: key.clone(),
+            token: task.token(&view.id),
+            action,
+            source: providers(Side::Source),
+            target: providers(Side::Target),
+            replication_id,
+            decision,
+            progress: self.progress.0.clone(),
+        });
+        let clock = self.inner.clock.clone();
+        let work = async move {
+            let attempt = attempt?;
+            let limit = effect::limit(&attempt.inner, &attempt.action);
+            with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run()).await
+        };
+        let handle = self.tasks.spawn_on(work, &self.inner.runtime);
+        self.running.insert(
+            key,
+            Running {
+                attempt: number,
+                side,
+                handle,
+                only_waits,
+            },
+        );
+    }
+
+    /// Writes what became of an attempt, and of all others that have ended by now.
+    async fn end(&mut self, first: Ended) -> Result<()> {
+        let mut ended = vec![first];
+        while let Some(more) = self.tasks.try_join_next_with_id() {
+            ended.push(more);
+        }
+        let mut events = Vec::new();
+        let mut writes: Vec<Write> = Vec::new();
+        while let Ok((task, percent, message)) = self.progress.1.try_recv() {
+            events.push(Event::Progress { task, percent, message });
+        }
+        for ended in ended {
+            let (id, result) = match ended {
+                Ok(ended) => ended,
+                Err(e) if e.is_cancelled() => {
+                    let why = "the wait was given up because the job was cancelled";
+                    (e.id(), Err(Error::new(ErrorKind::Canceled, "job.canceled", why)))
+                }
+                Err(e) => (
+                    e.id(),
+                    Err(Error::new(ErrorKind::Internal, "effect.panic", e.to_string())),
+                ),
+            };
+            let found = self
+                .running
+                .iter()
+                .find(|(_, r)| r.handle.id() == id)
+                .map(|(key, _)| key.clone());
+            let Some((task, Running { attempt, .. })) = found.and_then(|key| self.running.remove_entry(&key)) else {
+                continue;
+            };
+            let result = self.judge(&task, result);
+            if let TaskResult::Done { .. } = &result {
+                writes.extend(outcome::writes(&self.inner, &self.journal.view, &task).await?);
+            }
+            events.push(Event::Outcome { task, attempt, result });
+        }
+        self.journal.append(events, writes).await
+    }
+
+    fn judge(&self, key: &TaskKey, result: Result<TaskOutput>) -> TaskResult {
+        let error = match result {
+            Ok(output) => return TaskResult::Done { output },
+            Err(error) => error,
+        };
+        let view = &self.journal.view;
+        let failures = view.tasks.get(key).map_or(0, |t| t.failures);
+        let action = view.phase().and_then(|p| p.graph.tasks.get(key)).map(|t| &t.action);
+        let delay = Duration::from_secs(1 << failures.min(5)).min(Duration::from_secs(30));
+        let spent: Duration = (0..failures)
+            .map(|n| Duration::from_secs(1 << n.min(5)).min(Duration::from_secs(30)))
+            .sum();
+        let again = action.is_some_and(|a| effect::may_pass(a, error.kind()))
+            && spent + delay <= self.inner.settings.retry_limit
+            && view.state != JobState::Canceling;
+        tracing::warn!(job = %view.id, task = %key, %error, again, "an attempt failed");
+        let error = error.to_record();
+        if again {
+            TaskResult::Retry {
+                error,
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            }
+        } else {
+            TaskResult::Failed { error }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<()> {
+        let Command { ask, actor, reply } = command;
+        let result = self.try_obey(ask, &actor).await;
+        let answer = match &result {
+            Ok(()) => Ok(self.journal.view.summary()),
+            Err(e) => Err(e.to_record().into()),
+        };
+        // The caller may have stopped waiting; the command took effect all the same.
+        let _ = reply.send(answer);
+        match result {
+            // A refusal is an answer, not a fault of the job.
+            Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Corrupt) => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    async fn try_obey(&mut self, ask: Ask, actor: &str) -> Result<()> {
+        let refused = |what: &str, state: JobState| {
+            Error::new(
+                ErrorKind::Refused,
+                "job.operation",
+                format!("{what} is not allowed in {state}"),
+            )
+            .with("operation", what)
+            .with("state", state)
+        };
+        let state = self.journal.view.state;
+        match ask {
+            Ask::Operate {
+                operation: JobOperation::Run,
+                ..
+            } if state == JobState::Pending => {
+                Err(refused("run", state).with_remedy("a queued job runs by itself as soon as its group is free"))
+            }
+            Ask::Operate {
+                operation,
+                reason,
+                instances,
+            } => {
+                self.take(Trigger::Operation(operation), actor, reason, &instances)
+                    .await
+            }
+            Ask::Extend { minutes } => {
+                if !machine::EXTENSION_MINUTES.contains(&minutes) {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "job.extension",
+                        "the extension is 1 minute to 7 days",
+                    )
+                    .with_field("minutes")
+                    .with("value", minutes));
+                }
+                machine::may_extend(state, self.job_type()).ok_or_else(|| refused("extend", state))?;
+                let from = self.journal.view.deadline.unwrap_or_else(|| self.inner.clock.now());
+                let deadline = from
+                    .saturating_add(Duration::from_secs(u64::from(minutes) * 60))
+                    .unwrap_or(from);
+                let event = Event::DeadlineMoved {
+                    deadline,
+                    actor: actor.to_owned(),
+                };
+                self.journal.append(vec![event], vec![]).await
+            }
+            Ask::Reschedule { at } => {
+                let execution = self.journal.view.work.recovery().map(|d| d.execution.clone());
+                execution
+                    .and_then(|e| machine::may_update(state, &e))
+                    .ok_or_else(|| refused("update", state))?;
+                let event = Event::DeadlineMoved {
+                    deadline: at,
+                    actor: actor.to_owned(),
+                };
+                self.journal.append(vec![event], vec![]).await
+            }
+            Ask::Delete { leave_resources } => {
+                machine::may_delete(state, leave_resources).ok_or_else(|| {
+                    refused("delete", state).with_remedy("roll the job back first, or say that its resources stay")
+                })?;
+                let remove = super::records::remove(kinds::JOB, self.journal.view.id.as_str());
+                let event = Event::Noted {
+                    code: "job.deleted".to_owned(),
+                    message: format!("deleted by {actor}"),
+                };
+                self.journal.append(vec![event], vec![]).await?;
+                self.inner.records().commit(vec![remove]).await?;
+                self.deleted = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+pub(super) fn noted(code: &str, error: &Error) -> Event {
+    Event::Noted {
+        code: code.to_owned(),
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,71 @@
+//! What an operator may tune.
+
+use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Limits and waits. The defaults are those of the rule book where it gives any (OPEN-02, OPEN-20).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Effects under way at once on each side of a job. Clouds and storage get slower, not faster, beyond a few.
+    pub parallel: usize,
+    /// How long a job stays paused before it goes on by itself (SM-37).
+    pub pause_limit: Duration,
+    /// How long a drill waits before it is rolled back by itself (SM-46).
+    pub rollback_wait: Duration,
+    /// How long a failing effect is tried again before its task fails.
+    pub retry_limit: Duration,
+    /// How long one call to a provider may take.
+    pub call_limit: Duration,
+    /// How long a server may take to come up.
+    pub boot_limit: Duration,
+    /// How long to wait for writes to arrive on the other side.
+    pub arrival_limit: Duration,
+    /// How long a full copy of a volume may take.
+    pub copy_limit: Duration,
+    /// How often a wait looks again.
+    pub poll: Duration,
+    /// By how many seconds the clocks of engine and cloud may differ at registration.
+    pub clock_skew_limit_seconds: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            parallel: 4,
+            pause_limit: Duration::from_secs(3600),
+            rollback_wait: Duration::from_secs(3600),
+            retry_limit: Duration::from_secs(300),
+            call_limit: Duration::from_secs(120),
+            boot_limit: Duration::from_secs(600),
+            arrival_limit: Duration::from_secs(1800),
+            copy_limit: Duration::from_secs(24 * 3600),
+            poll: Duration::from_secs(1),
+            clock_skew_limit_seconds: 60,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    pub fn check(&self) -> Result<()> {
+        let invalid = |field: &str, rule: &str| {
+            Err(Error::new(ErrorKind::Invalid, "settings.range", format!("{field} {rule}")).with_field(field))
+        };
+        if !(1..=64).contains(&self.parallel) {
+            return invalid("parallel", "must be 1 to 64");
+        }
+        if self.poll.is_zero() {
+            return invalid("poll", "must not be zero");
+        }
+        if self.call_limit.is_zero() {
+            return invalid("call_limit", "must not be zero");
+        }
+        Ok(())
+    }
+}

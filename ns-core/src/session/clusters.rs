@@ -1,0 +1,233 @@
+//! Clusters: check, register, synchronise, read, delete.
+
+use super::{Page, Session};
+use crate::engine::{Providers, kinds, sync_cluster};
+use crate::engine::{put, remove};
+use crate::model::{
+    Cluster, ClusterId, ConnectionState, Inventory, OwnerGroupId, ProtectionGroup, RecoveryPlan, SyncState,
+};
+use crate::provider::{CloudReport, StorageReport};
+use crate::{Error, ErrorKind, Result, rules};
+use serde::{Deserialize, Serialize};
+
+/// What to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterRequest {
+    /// Unique name (CL-04, CL-05).
+    pub name: String,
+    /// Who owns it (CL-07).
+    pub owner_group_id: OwnerGroupId,
+    /// Free text.
+    pub note: String,
+}
+
+/// What a connection check found on both halves of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionReport {
+    /// The cloud.
+    pub cloud: CloudReport,
+    /// The storage.
+    pub storage: StorageReport,
+}
+
+/// See [`Session::clusters`].
+#[derive(Debug, Clone, Copy)]
+pub struct Clusters<'a> {
+    pub(super) session: &'a Session,
+}
+
+impl Clusters<'_> {
+    /// Checks the connection to a cloud and its storage, before registration or later (CL-02). Nothing is changed.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for wrong credentials, `Unavailable` for an endpoint that does not answer, `Refused` when rights are
+    /// missing, the clocks differ too much or the storage does not replicate.
+    pub async fn check(&self, providers: &Providers) -> Result<ConnectionReport> {
+        let inner = &self.session.inner;
+        let limit = inner.settings.call_limit;
+        let (cloud, storage) = futures::future::try_join(
+            crate::ports::with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.check()),
+            crate::ports::with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
+        )
+        .await?;
+        let missing: Vec<&str> = cloud
+            .missing_rights
+            .iter()
+            .chain(&storage.missing_rights)
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "cluster.rights",
+                format!("rights are missing: {}", missing.join(", ")),
+            )
+            .with_field("credentials")
+            .with_remedy("give the user these rights, or use another user"));
+        }
+        if cloud.clock_skew_seconds.unsigned_abs() > u64::from(inner.settings.clock_skew_limit_seconds) {
+            let message = format!("the cloud's clock differs by {} s", cloud.clock_skew_seconds);
+            return Err(Error::new(ErrorKind::Refused, "cluster.clock_skew", message)
+                .with_field("clock_skew_limit_seconds")
+                .with_remedy("synchronise the clocks of both: data loss is measured in time"));
+        }
+        if storage.pools.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "cluster.replication",
+                "no pool of the storage replicates",
+            )
+            .with_field("storage")
+            .with_remedy("enable mirroring on the pools of the protected volumes"));
+        }
+        Ok(ConnectionReport { cloud, storage })
+    }
+
+    /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09).
+    ///
+    /// # Errors
+    /// As [`Clusters::check`]; `Invalid` for a bad name, `Conflict` for one that is taken (CL-05).
+    pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
+        let inner = &self.session.inner;
+        rules::check_name("name", &request.name)?;
+        if self.by_name(&request.name).await?.is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "cluster.name",
+                format!("the name {} is taken", request.name),
+            )
+            .with_field("name")
+            .with_remedy("choose another name"));
+        }
+        let report = self.check(&providers).await?;
+        let cluster = Cluster {
+            id: ClusterId::new(inner.ids.next()),
+            name: request.name,
+            owner_group_id: request.owner_group_id,
+            note: request.note,
+            platform: providers.cloud.platform().to_owned(),
+            storage_kind: providers.storage.kind().to_owned(),
+            storage_id: report.storage.storage_id,
+            connection: ConnectionState::Active,
+            sync: SyncState::Init,
+            registered_at: inner.clock.now(),
+        };
+        inner
+            .records()
+            .commit(vec![put(kinds::CLUSTER, cluster.id.as_str(), Some(0), &cluster)?])
+            .await?;
+        inner.attach(&cluster.id, providers);
+        self.sync(&cluster.id).await?;
+        self.get(&cluster.id).await
+    }
+
+    /// Reads a cluster's inventory anew (CL-18).
+    ///
+    /// # Errors
+    /// Those of the cloud; the last good inventory is kept then.
+    pub async fn sync(&self, id: &ClusterId) -> Result<Inventory> {
+        let cluster = self.get(id).await?;
+        sync_cluster(&self.session.inner, cluster).await
+    }
+
+    /// Looks whether a cluster answers and keeps the answer with it (CL-11).
+    ///
+    /// # Errors
+    /// Those of the store; a cluster that does not answer is not an error but `Inactive`.
+    pub async fn probe(&self, id: &ClusterId) -> Result<ConnectionState> {
+        let inner = &self.session.inner;
+        let mut cluster = self.get(id).await?;
+        let state = match inner.providers(id) {
+            Ok(providers) if self.check(&providers).await.is_ok() => ConnectionState::Active,
+            _ => ConnectionState::Inactive,
+        };
+        if cluster.connection != state {
+            cluster.connection = state;
+            inner
+                .records()
+                .commit(vec![put(kinds::CLUSTER, id.as_str(), None, &cluster)?])
+                .await?;
+        }
+        Ok(state)
+    }
+
+    /// The inventory as it was read last (INV-01).
+    ///
+    /// # Errors
+    /// `NotFound` when it was never read.
+    pub async fn inventory(&self, id: &ClusterId) -> Result<Inventory> {
+        self.session.inner.records().get(kinds::INVENTORY, id.as_str()).await
+    }
+
+    /// One cluster.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&self, id: &ClusterId) -> Result<Cluster> {
+        self.session.inner.records().get(kinds::CLUSTER, id.as_str()).await
+    }
+
+    /// The cluster with this name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn by_name(&self, name: &str) -> Result<Option<Cluster>> {
+        let found = self
+            .session
+            .inner
+            .records()
+            .all::<Cluster>(kinds::CLUSTER, |c| c.name == name)
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Clusters in the order of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` for a page out of range.
+    pub async fn list(&self, page: &Page) -> Result<Vec<Cluster>> {
+        page.check()?;
+        self.session
+            .inner
+            .records()
+            .page(kinds::CLUSTER, page.after.as_deref(), page.limit)
+            .await
+    }
+
+    /// Forgets a cluster; needs no connection (CL-19).
+    ///
+    /// # Errors
+    /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).
+    pub async fn delete(&self, id: &ClusterId) -> Result<()> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        let groups = records
+            .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == id)
+            .await?;
+        let plans = records
+            .all::<RecoveryPlan>(kinds::PLAN, |p| &p.target_cluster == id)
+            .await?;
+        let users: Vec<_> = groups
+            .iter()
+            .map(|g| g.name.as_str())
+            .chain(plans.iter().map(|p| p.name.as_str()))
+            .collect();
+        if !users.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "cluster.in_use",
+                format!("it is used by {}", users.join(", ")),
+            )
+            .with("cluster", id)
+            .with_remedy("delete these groups and plans first"));
+        }
+        records
+            .commit(vec![
+                remove(kinds::CLUSTER, id.as_str()),
+                remove(kinds::INVENTORY, id.as_str()),
+            ])
+            .await?;
+        inner.detach(id);
+        Ok(())
+    }
+}

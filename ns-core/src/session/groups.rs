@@ -1,0 +1,125 @@
+//! Protection groups: which instances are recovered together.
+
+use super::{Page, Session};
+use crate::engine::{kinds, put, remove};
+use crate::model::{
+    CloudId, Cluster, ClusterId, GroupId, Instance, Inventory, OwnerGroupId, ProtectionGroup, RecoveryPlan,
+};
+use crate::{Error, ErrorKind, Result, rules};
+
+/// What to protect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRequest {
+    /// Name, unique within the owner group (PG-06, OPEN-06).
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Who owns it.
+    pub owner_group_id: OwnerGroupId,
+    /// Where the instances run.
+    pub source_cluster: ClusterId,
+    /// The members.
+    pub instances: Vec<CloudId>,
+    /// Recovery point objective in minutes.
+    pub rpo_minutes: u32,
+    /// Recovery time objective in minutes.
+    pub rto_minutes: u32,
+    /// How often a recovery point is made, in minutes; none means by hand only.
+    pub snapshot_interval_minutes: Option<u32>,
+}
+
+/// See [`Session::protection_groups`].
+#[derive(Debug, Clone, Copy)]
+pub struct ProtectionGroups<'a> {
+    pub(super) session: &'a Session,
+}
+
+impl ProtectionGroups<'_> {
+    /// Puts instances into a new group (PG-05). Nothing is replicated before it has a plan.
+    ///
+    /// # Errors
+    /// `Invalid` or `Refused` with the field and the rule: name, unknown instance, another group's member (PG-08), several
+    /// projects (PG-09), a shared volume whose other instance is missing (PG-07), a volume that cannot be recovered (LIM-01,
+    /// LIM-02), an inventory that is not complete (PG-12).
+    pub async fn create(&self, request: GroupRequest) -> Result<ProtectionGroup> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        let cluster: Cluster = records.get(kinds::CLUSTER, request.source_cluster.as_str()).await?;
+        let inventory: Inventory = records.get(kinds::INVENTORY, request.source_cluster.as_str()).await?;
+        let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
+        let now = inner.clock.now();
+        let group = ProtectionGroup {
+            id: GroupId::new(inner.ids.next()),
+            name: request.name,
+            description: request.description,
+            owner_group_id: request.owner_group_id,
+            source_cluster: request.source_cluster,
+            instances: request.instances,
+            rpo_minutes: request.rpo_minutes,
+            rto_minutes: request.rto_minutes,
+            snapshot_interval_minutes: request.snapshot_interval_minutes,
+            registered_at: now,
+            modified_at: now,
+        };
+        rules::check_group(&group, &cluster, &inventory, &others)?;
+        records
+            .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
+            .await?;
+        Ok(group)
+    }
+
+    /// One group.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&self, id: &GroupId) -> Result<ProtectionGroup> {
+        self.session.inner.records().get(kinds::GROUP, id.as_str()).await
+    }
+
+    /// Groups in the order of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` for a page out of range.
+    pub async fn list(&self, page: &Page) -> Result<Vec<ProtectionGroup>> {
+        page.check()?;
+        self.session
+            .inner
+            .records()
+            .page(kinds::GROUP, page.after.as_deref(), page.limit)
+            .await
+    }
+
+    /// Instances of a cluster that are in no group (PG-02).
+    ///
+    /// # Errors
+    /// `NotFound` for a cluster without inventory.
+    pub async fn unprotected(&self, cluster: &ClusterId) -> Result<Vec<Instance>> {
+        let records = self.session.inner.records();
+        let inventory: Inventory = records.get(kinds::INVENTORY, cluster.as_str()).await?;
+        let groups = records
+            .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == cluster)
+            .await?;
+        let taken = |id: &CloudId| groups.iter().any(|g| g.instances.contains(id));
+        Ok(inventory.instances.into_values().filter(|i| !taken(&i.id)).collect())
+    }
+
+    /// Deletes a group that has no plan (PG-21).
+    ///
+    /// # Errors
+    /// `Refused` while a plan exists (PG-22).
+    pub async fn delete(&self, id: &GroupId) -> Result<()> {
+        let records = self.session.inner.records();
+        self.get(id).await?;
+        let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
+        if let Some(plan) = plans.first() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "group.has_plan",
+                format!("plan {} protects the group", plan.name),
+            )
+            .with("plan", &plan.id)
+            .with_remedy("delete the plan first"));
+        }
+        records.commit(vec![remove(kinds::GROUP, id.as_str())]).await
+    }
+}

@@ -1,0 +1,568 @@
+//! Jobs: create, watch, operate.
+
+use super::{Explanation, Page, Session, VolumeLoss};
+use crate::engine::{Ask, Command, FenceRecord, Inner, first_writes, freeze, kinds, put, reach_source};
+use crate::journal::{Chain, Entry, Event, Frozen, JobView, verify};
+use crate::model::{
+    CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
+    JobType, PlanId, RecoveryPoint, Work,
+};
+use crate::planning::{RecoveryData, RecoveryInputs, plan_recovery};
+use crate::provider::Role;
+use crate::store::Write;
+use crate::{Error, ErrorKind, Result, machine, rules};
+use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use tokio::sync::oneshot;
+
+/// What a recovery job is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRequest {
+    /// Drill or failover.
+    pub job_type: JobType,
+    /// When.
+    pub execution: ExecutionType,
+    /// Which data.
+    pub data_point: DataPoint,
+    /// Of which group.
+    pub group_id: GroupId,
+    /// By which plan.
+    pub plan_id: PlanId,
+    /// For a failover whose Source may be lost.
+    pub force: Option<ForceRight>,
+    /// Instances left out.
+    pub exclude: BTreeSet<CloudId>,
+}
+
+impl JobRequest {
+    /// A drill from the newest recovery point, at once.
+    #[must_use]
+    pub const fn drill(group_id: GroupId, plan_id: PlanId) -> Self {
+        Self {
+            job_type: JobType::Drill,
+            execution: ExecutionType::Immediate,
+            data_point: DataPoint::LatestSnapshot,
+            group_id,
+            plan_id,
+            force: None,
+            exclude: BTreeSet::new(),
+        }
+    }
+
+    /// A failover of the latest data, at once.
+    #[must_use]
+    pub const fn failover(group_id: GroupId, plan_id: PlanId) -> Self {
+        Self {
+            job_type: JobType::Failover,
+            execution: ExecutionType::Immediate,
+            data_point: DataPoint::LatestData,
+            group_id,
+            plan_id,
+            force: None,
+            exclude: BTreeSet::new(),
+        }
+    }
+}
+
+/// An operation on a job, with what goes with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationRequest {
+    /// Why; kept with the decisions that rollback of a failover, confirm and ignore are.
+    pub reason: String,
+    /// For `retry`: which instances; empty means all that failed.
+    pub instances: BTreeSet<CloudId>,
+}
+
+/// See [`Session::jobs`].
+#[derive(Debug, Clone, Copy)]
+pub struct Jobs<'a> {
+    pub(super) session: &'a Session,
+}
+
+impl Jobs<'_> {
+    fn inner(&self) -> &std::sync::Arc<Inner> {
+        &self.session.inner
+    }
+
+    /// Checks a request and tells what it would do, step by step, and what would be lost (dry run).
+    ///
+    /// # Errors
+    /// `NotFound` for unknown records. Everything that would refuse the job is in the answer instead.
+    pub async fn explain(&self, request: &JobRequest) -> Result<Explanation> {
+        let definition = definition(request.clone());
+        let mut refusals = Vec::new();
+        if let Err(e) = self.check(&definition).await {
+            refusals.push(e.to_record());
+        }
+        let work = Work::Recovery(definition.clone());
+        let frozen = match freeze(self.inner(), &work).await {
+            Ok(frozen) => frozen,
+            Err(e) if e.kind() == ErrorKind::Refused => {
+                return Ok(Explanation {
+                    kind: definition.job_type.to_string(),
+                    steps: vec![],
+                    loss: vec![],
+                    evidence: vec![],
+                    refusals,
+                });
+            }
+            Err(e) => return Err(e),
+        };
+        let now = self.inner().clock.now();
+        let latest = definition.data_point == DataPoint::LatestData;
+        let reach = reach_source(self.inner(), &frozen.group).await;
+        let planned = reach.cloud && reach.storage;
+        let (kind, data, evidence) = match (&frozen.point, definition.job_type) {
+            (Some(point), JobType::Drill) => (
+                "drill",
+                RecoveryData::Point {
+                    point,
+                    stop_source: false,
+                },
+                vec!["clones of a recovery point; replication is not touched".to_owned()],
+            ),
+            (Some(point), JobType::Failover) => (
+                "failover to a recovery point",
+                RecoveryData::Point {
+                    point,
+                    stop_source: reach.cloud,
+                },
+                vec![format!("Source instances can be stopped: {}", reach.cloud)],
+            ),
+            (None, _) if planned => (
+                "planned failover",
+                RecoveryData::HandOver,
+                vec!["the Source's demotion is seen on the Target before the promotion".to_owned()],
+            ),
+            (None, _) => (
+                "forced failover",
+                RecoveryData::Forced {
+                    decision: "",
+                    epoch: 0,
+                    stop_source: reach.cloud,
+                },
+                vec!["an operator's decision; the Source is fenced afterwards".to_owned()],
+            ),
+        };
+        let instances = members(&frozen, &definition);
+        let id = JobId::new("dry-run");
+        let graph = plan_recovery(&RecoveryInputs {
+            job_id: &id,
+            plan: &frozen.plan,
+            instances: &instances,
+            inventory: &frozen.inventory,
+            target_flavors: &frozen.target_flavors,
+            data,
+            isolated: definition.job_type == JobType::Drill,
+            suffix: "dry-run",
+        });
+        let steps = match graph {
+            Ok(graph) => graph.in_order()?.iter().map(|t| t.to_string()).collect(),
+            Err(e) => {
+                refusals.push(e.to_record());
+                Vec::new()
+            }
+        };
+        let mut loss = Vec::new();
+        for v in frozen.plan.volumes.values() {
+            let synced_to = match &frozen.point {
+                Some(point) => Some(point.taken_at),
+                None if planned => Some(now),
+                None => self.synced_to(&frozen, &v.replication_id).await?,
+            };
+            let lost_seconds = synced_to.map(|t| {
+                if planned && latest {
+                    0
+                } else {
+                    now.duration_since(t).as_secs()
+                }
+            });
+            loss.push(VolumeLoss {
+                volume_id: v.volume_id.clone(),
+                synced_to,
+                lost_seconds,
+            });
+        }
+        Ok(Explanation {
+            kind: kind.to_owned(),
+            steps,
+            loss,
+            evidence,
+            refusals,
+        })
+    }
+
+    async fn synced_to(&self, frozen: &Frozen, id: &crate::model::ReplicationId) -> Result<Option<Timestamp>> {
+        let storage = self.inner().providers(&frozen.plan.target_cluster)?.storage;
+        match storage.find_replica(id).await? {
+            Some(image) => Ok(storage.status(&image).await?.synced_to),
+            None => Ok(None),
+        }
+    }
+
+    /// Everything that refuses a job, in the order a person would want to know it.
+    async fn check(&self, d: &JobDefinition) -> Result<()> {
+        let inner = self.inner();
+        let records = inner.records();
+        let plan = self.session.plans().get(&d.plan_id).await?;
+        let group = self.session.protection_groups().get(&d.group_id).await?;
+        let others = records
+            .all::<JobSummary>(kinds::JOB, |j| {
+                j.work.group_id() == &d.group_id && j.state != JobState::Finished
+            })
+            .await?;
+        let points = records
+            .all::<RecoveryPoint>(kinds::POINT, |p| p.group_id == d.group_id)
+            .await?;
+        let assessment = self.session.plans().assess(&d.plan_id).await?;
+        rules::check_job(
+            d,
+            &rules::JobFacts {
+                group: &group,
+                plan: &plan,
+                assessment: &assessment,
+                points: &points,
+                jobs: &others,
+            },
+        )?;
+        if d.job_type == JobType::Failover && d.data_point == DataPoint::LatestData {
+            self.check_replicas(d, &plan, &group).await?;
+        }
+        Ok(())
+    }
+
+    /// The replicas that a failover of the latest data would promote.
+    async fn check_replicas(
+        &self,
+        d: &JobDefinition,
+        plan: &crate::model::RecoveryPlan,
+        group: &crate::model::ProtectionGroup,
+    ) -> Result<()> {
+        let storage = self.inner().providers(&plan.target_cluster)?.storage;
+        for v in plan.volumes.values() {
+            let fence = self
+                .inner()
+                .records()
+                .find::<FenceRecord>(kinds::FENCE, v.replication_id.as_str())
+                .await?;
+            if let Some((fence, _)) = fence
+                && fence.fenced == plan.target_cluster
+            {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    "job.fenced",
+                    "the Target's copy is fenced: the other side has newer writes",
+                )
+                .with("volume", &v.volume_id)
+                .with("epoch", fence.epoch)
+                .with_remedy("decide which side wins and resync the other first"));
+            }
+            let role = match storage.find_replica(&v.replication_id).await? {
+                Some(image) => storage.image(&image).await?.map(|s| s.role),
+                None => None,
+            };
+            if role != Some(Role::Secondary) {
+                let message = format!("volume {} is {role:?} on the Target, not a replica", v.volume_id);
+                return Err(Error::new(ErrorKind::Refused, "job.roles", message).with_remedy("protect the group again"));
+            }
+        }
+        let reach = reach_source(self.inner(), group).await;
+        if !(reach.cloud && reach.storage) && !d.force.as_ref().is_some_and(|f| f.accepts_data_loss) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "failover.source_unreachable",
+                "the Source does not answer, so it cannot be shown that it has stopped writing",
+            )
+            .with_field("force")
+            .with_remedy("bring the Source back, or give a force right that accepts the loss of unreplicated writes"));
+        }
+        Ok(())
+    }
+
+    /// Makes a recovery job. An immediate one begins at once.
+    ///
+    /// # Errors
+    /// `Invalid` or `Refused` with field, rule and remedy: the matrix of JOB-20 … JOB-37, the plan's status (JOB-40), a
+    /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
+    pub async fn create(&self, request: JobRequest) -> Result<JobId> {
+        let definition = definition(request);
+        self.check(&definition).await?;
+        self.launch(Work::Recovery(definition), None).await
+    }
+
+    /// Makes a job of any work, together with another record, in one transaction, and runs it.
+    pub(super) async fn launch(&self, work: Work, also: Option<Write>) -> Result<JobId> {
+        let inner = self.inner();
+        let id = JobId::new(inner.ids.next());
+        let planned = match work.recovery().map(|d| &d.execution) {
+            Some(ExecutionType::AtDateTime { at }) => Some(*at),
+            _ => None,
+        };
+        let event = Event::Created {
+            work,
+            actor: self.session.actor.name.clone(),
+        };
+        let mut writes = first_writes(inner, &id, event)?;
+        writes.extend(also);
+        inner.records().commit(writes).await?;
+        if let Some(at) = planned {
+            self.plan_time(&id, at).await?;
+        }
+        Inner::run(inner, id.clone()).await?;
+        Ok(id)
+    }
+
+    /// Writes the planned time as the second entry, before anybody runs the job.
+    async fn plan_time(&self, id: &JobId, at: Timestamp) -> Result<()> {
+        let inner = self.inner();
+        let lines = inner.store.journal(id, 1, 2).await?;
+        let mut chain = Chain::new(id.clone());
+        let mut view = None;
+        for line in &lines {
+            view = Some(JobView::begin(&chain.open(line)?)?);
+        }
+        let entry = Entry {
+            job: id.clone(),
+            position: chain.position() + 1,
+            at: inner.clock.now(),
+            event: Event::DeadlineMoved {
+                deadline: at,
+                actor: self.session.actor.name.clone(),
+            },
+        };
+        let line = chain.seal(&entry)?;
+        let mut writes = vec![Write::Append {
+            job: id.clone(),
+            lines: vec![line],
+        }];
+        if let Some(mut view) = view {
+            view.apply(&entry);
+            writes.push(put(kinds::JOB, id.as_str(), None, &view.summary())?);
+        }
+        inner.records().commit(writes).await
+    }
+
+    /// One job, as lists show it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&self, id: &JobId) -> Result<JobSummary> {
+        self.inner().records().get(kinds::JOB, id.as_str()).await
+    }
+
+    /// Jobs in the order of their ids, which is that of their creation (JOB-01).
+    ///
+    /// # Errors
+    /// `Invalid` for a page out of range.
+    pub async fn list(&self, page: &Page) -> Result<Vec<JobSummary>> {
+        page.check()?;
+        self.inner()
+            .records()
+            .page(kinds::JOB, page.after.as_deref(), page.limit)
+            .await
+    }
+
+    /// Everything that is known of a job: its verified journal, folded (JOB-55 … JOB-58).
+    ///
+    /// # Errors
+    /// `NotFound`; `Corrupt` when the journal does not verify.
+    pub async fn view(&self, id: &JobId) -> Result<JobView> {
+        JobView::fold(id, &self.journal(id).await?)
+    }
+
+    /// The whole journal, verified.
+    ///
+    /// # Errors
+    /// `Corrupt` when it does not verify.
+    pub async fn journal(&self, id: &JobId) -> Result<Vec<Entry>> {
+        let lines = self.inner().store.journal(id, 1, usize::MAX >> 1).await?;
+        Ok(verify(id, &lines)?.0)
+    }
+
+    /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or this engine no
+    /// longer runs it. Resume with the position of the last entry seen. Dropping the stream stops the watching only.
+    #[must_use]
+    pub fn watch(&self, id: &JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
+        let inner = self.inner().clone();
+        let start = (inner, id.clone(), from, Vec::<Entry>::new().into_iter());
+        Box::pin(stream::try_unfold(
+            start,
+            |(inner, id, mut position, mut buffer)| async move {
+                loop {
+                    if let Some(entry) = buffer.next() {
+                        position = entry.position;
+                        return Ok(Some((entry, (inner, id, position, buffer))));
+                    }
+                    let feed = inner.feed(&id);
+                    let lines = inner.store.journal(&id, position + 1, 500).await?;
+                    if lines.is_empty() {
+                        // Told of every later entry, and of the end when the runner is gone.
+                        let Some(mut feed) = feed else { return Ok(None) };
+                        if *feed.borrow_and_update() <= position && feed.changed().await.is_err() {
+                            let rest = inner.store.journal(&id, position + 1, 1).await?;
+                            if rest.is_empty() {
+                                return Ok(None);
+                            }
+                        }
+                        continue;
+                    }
+                    let entries = lines.iter().map(|l| {
+                        serde_json::from_str(&l.body).map_err(|e| {
+                            Error::new(
+                                ErrorKind::Corrupt,
+                                "journal.chain",
+                                format!("line {} cannot be read", l.position),
+                            )
+                            .with_source(e)
+                        })
+                    });
+                    buffer = entries.collect::<Result<Vec<Entry>>>()?.into_iter();
+                }
+            },
+        ))
+    }
+
+    /// Waits until a job needs somebody or has finished: `completed`, `clear-failed`, `paused` or `finished`. Dropping the
+    /// future stops the waiting only.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when this engine does not run the job.
+    pub async fn wait(&self, id: &JobId) -> Result<JobSummary> {
+        loop {
+            let feed = self.inner().feed(id);
+            let job = self.get(id).await?;
+            let internal = job.work.recovery().is_none();
+            let settled = match job.state {
+                JobState::Finished => true,
+                JobState::Completed | JobState::ClearFailed | JobState::Paused => !internal,
+                _ => false,
+            };
+            if settled {
+                return Ok(job);
+            }
+            let Some(mut feed) = feed else {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "job.not_running",
+                    "this engine does not run the job",
+                )
+                .with("job", id)
+                .with_remedy("call Engine::start"));
+            };
+            if *feed.borrow_and_update() <= job.position {
+                // An error means that the runner is gone: the next turn sees the job's last state.
+                let _ = feed.changed().await;
+            }
+        }
+    }
+
+    /// Which operations the state machine allows now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn allowed(&self, id: &JobId) -> Result<Vec<JobOperation>> {
+        let job = self.get(id).await?;
+        let Some(d) = job.work.recovery() else {
+            return Ok(Vec::new());
+        };
+        let facts = machine::Facts {
+            job_type: d.job_type,
+            result: job.result,
+            failed_clear: job.failed_clear,
+            group_is_free: true,
+            first_in_group: true,
+        };
+        Ok(machine::allowed(job.state, &facts))
+    }
+
+    /// Asks for an operation (SM-11 … SM-20); returns when it is journalled, not when its tasks have ended.
+    ///
+    /// # Errors
+    /// `Refused` naming operation and state when the state machine has no such transition (SM-64).
+    pub async fn operate(&self, id: &JobId, operation: JobOperation, request: OperationRequest) -> Result<JobSummary> {
+        let OperationRequest { reason, instances } = request;
+        self.send(
+            id,
+            Ask::Operate {
+                operation,
+                reason,
+                instances,
+            },
+        )
+        .await
+    }
+
+    /// Extends the wait for an operator's decision by minutes (SM-61 … SM-63).
+    ///
+    /// # Errors
+    /// `Invalid` for a length out of range, `Refused` in another state.
+    pub async fn extend(&self, id: &JobId, minutes: u32) -> Result<JobSummary> {
+        self.send(id, Ask::Extend { minutes }).await
+    }
+
+    /// Moves the planned time of a job that waits (JOB-45).
+    ///
+    /// # Errors
+    /// `Refused` in another state (JOB-47).
+    pub async fn reschedule(&self, id: &JobId, at: Timestamp) -> Result<JobSummary> {
+        self.send(id, Ask::Reschedule { at }).await
+    }
+
+    /// Deletes a job (JOB-48). With `leave_resources` also one whose result was not cleaned up: what it made stays.
+    ///
+    /// # Errors
+    /// `Refused` while it runs (JOB-49).
+    pub async fn delete(&self, id: &JobId, leave_resources: bool) -> Result<()> {
+        self.send(id, Ask::Delete { leave_resources }).await.map(|_| ())
+    }
+
+    async fn send(&self, id: &JobId, ask: Ask) -> Result<JobSummary> {
+        let job = self.get(id).await?;
+        let Some(commands) = self.inner().commands(id) else {
+            return Err(match job.state {
+                JobState::Finished => {
+                    Error::new(ErrorKind::Refused, "job.operation", "the job has finished").with("state", job.state)
+                }
+                _ => Error::new(
+                    ErrorKind::Unavailable,
+                    "job.not_running",
+                    "this engine does not run the job",
+                )
+                .with_remedy("call Engine::start"),
+            }
+            .with("job", id));
+        };
+        let (reply, answer) = oneshot::channel();
+        let gone = || Error::new(ErrorKind::Unavailable, "job.not_running", "the job stopped running").with("job", id);
+        let command = Command {
+            ask,
+            actor: self.session.actor.name.clone(),
+            reply,
+        };
+        commands.send(command).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn definition(r: JobRequest) -> JobDefinition {
+    JobDefinition {
+        job_type: r.job_type,
+        execution: r.execution,
+        data_point: r.data_point,
+        group_id: r.group_id,
+        plan_id: r.plan_id,
+        force: r.force,
+        exclude: r.exclude,
+    }
+}
+
+fn members(frozen: &Frozen, d: &JobDefinition) -> BTreeSet<CloudId> {
+    frozen
+        .group
+        .instances
+        .iter()
+        .filter(|id| !d.exclude.contains(*id))
+        .cloned()
+        .collect()
+}

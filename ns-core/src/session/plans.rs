@@ -1,0 +1,283 @@
+//! Recovery plans: create with initial mirroring, suggest a mapping, assess, delete.
+
+use super::{Page, Session};
+use crate::engine::kinds;
+use crate::engine::put;
+use crate::model::{
+    Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
+    ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, Work,
+};
+use crate::provider::ReplicationPhase;
+use crate::{Error, ErrorKind, Result, rules};
+use std::collections::BTreeMap;
+
+/// What a plan is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRequest {
+    /// Name (PLAN-04).
+    pub name: String,
+    /// The group it recovers.
+    pub group_id: GroupId,
+    /// Where to.
+    pub target_cluster: ClusterId,
+    /// How many recovery points are kept: 1 to 48 (PLAN-05).
+    pub snapshot_retention: u32,
+    /// How volumes are replicated.
+    pub replication_mode: ReplicationMode,
+    /// What to do with cloned volumes.
+    pub parent_policy: ParentPolicy,
+    /// The mapping; [`Plans::suggest`] proposes one.
+    pub mapping: ResourceMapping,
+}
+
+/// See [`Session::plans`].
+#[derive(Debug, Clone, Copy)]
+pub struct Plans<'a> {
+    pub(super) session: &'a Session,
+}
+
+impl Plans<'_> {
+    /// Proposes a plan: things map to those of the same name on the Target, or to the only one there is. What could not be
+    /// guessed is left out, and [`Plans::create`] names it.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown group or a cluster without inventory.
+    pub async fn suggest(&self, group: &GroupId, target: &ClusterId) -> Result<PlanRequest> {
+        let records = self.session.inner.records();
+        let group: ProtectionGroup = records.get(kinds::GROUP, group.as_str()).await?;
+        let source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
+        let source = crate::engine::group_inventory(&source, &group.instances);
+        let there: Inventory = records.get(kinds::INVENTORY, target.as_str()).await?;
+        let zones: Vec<&str> = there
+            .availability_zones
+            .values()
+            .filter(|z| z.available)
+            .map(|z| z.name.as_str())
+            .collect();
+        let types: Vec<&str> = there.volume_types.values().map(|t| t.name.as_str()).collect();
+        let externals: Vec<(&str, &crate::model::CloudId)> = there
+            .networks
+            .values()
+            .filter(|n| n.external)
+            .map(|n| (n.name.as_str(), &n.id))
+            .collect();
+        let pick = |wanted: &str, all: &[&str]| {
+            all.iter()
+                .find(|n| **n == wanted)
+                .or(if let [only] = all { Some(only) } else { None })
+                .map(|n| (*n).to_owned())
+        };
+        let all_source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
+        let used_externals = source
+            .routers
+            .values()
+            .filter_map(|r| r.external_network_id.clone())
+            .chain(source.floating_ips.values().map(|f| f.network_id.clone()));
+        let mapping = ResourceMapping {
+            tenant_name: source
+                .tenants
+                .values()
+                .next()
+                .map_or_else(|| group.name.clone(), |t| format!("{}-recovered", t.name)),
+            availability_zones: source
+                .instances
+                .values()
+                .filter_map(|i| Some((i.availability_zone.clone(), pick(&i.availability_zone, &zones)?)))
+                .collect(),
+            volume_types: source
+                .volumes
+                .values()
+                .filter_map(|v| Some((v.volume_type.clone(), pick(&v.volume_type, &types)?)))
+                .collect(),
+            external_networks: used_externals
+                .filter_map(|id| {
+                    let name = all_source.networks.get(&id).map_or("", |n| n.name.as_str());
+                    let same = externals.iter().find(|(n, _)| *n == name);
+                    let found = same.or(if let [only] = &externals[..] { Some(only) } else { None })?;
+                    Some((id, found.1.clone()))
+                })
+                .collect(),
+            floating_ips: BTreeMap::new(),
+            instances: group
+                .instances
+                .iter()
+                .map(|id| (id.clone(), InstanceMapping::default()))
+                .collect(),
+        };
+        Ok(PlanRequest {
+            name: format!("{}-plan", group.name),
+            group_id: group.id,
+            target_cluster: target.clone(),
+            snapshot_retention: 3,
+            replication_mode: ReplicationMode::Snapshot,
+            parent_policy: ParentPolicy::Flatten,
+            mapping,
+        })
+    }
+
+    /// Makes a plan and starts its initial mirroring (PLAN-13, PLAN-14); a first recovery point follows by itself (PLAN-15).
+    /// Gives the plan and the job that mirrors.
+    ///
+    /// # Errors
+    /// `Invalid` or `Refused` with the field and the rule, before anything is touched: a hole in the mapping, an unknown zone,
+    /// host, volume type or network of the Target, another kind of storage (PLAN-20), the same cluster (OPEN-29), no capacity,
+    /// a second plan (PLAN-21), an inactive cluster (PLAN-18).
+    pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        let group: ProtectionGroup = records.get(kinds::GROUP, request.group_id.as_str()).await?;
+        let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+        let target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
+        let source_inventory: Inventory = records.get(kinds::INVENTORY, source.id.as_str()).await?;
+        let target_inventory: Inventory = records.get(kinds::INVENTORY, target.id.as_str()).await?;
+        let existing = records
+            .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
+            .await?;
+        let now = inner.clock.now();
+        let plan = RecoveryPlan {
+            id: PlanId::new(inner.ids.next()),
+            name: request.name,
+            group_id: request.group_id,
+            target_cluster: request.target_cluster,
+            snapshot_retention: request.snapshot_retention,
+            replication_mode: request.replication_mode,
+            parent_policy: request.parent_policy,
+            mapping: request.mapping,
+            volumes: BTreeMap::new(),
+            version: 1,
+            created_at: now,
+            modified_at: now,
+        };
+        if let Some(other) = existing.first() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "plan.exists",
+                format!("the group has the plan {}", other.name),
+            )
+            .with_field("group_id")
+            .with_remedy("change that plan, or delete it first"));
+        }
+        rules::check_plan(
+            &plan,
+            &group,
+            (&source, &source_inventory),
+            (&target, &target_inventory),
+        )?;
+        let capabilities = inner.providers(&target.id)?.storage.capabilities();
+        if !capabilities.modes.contains(&plan.replication_mode) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "plan.replication_mode",
+                "the storage has not got this mode",
+            )
+            .with_field("replication_mode")
+            .with_remedy("choose another mode"));
+        }
+        let work = Work::Protect {
+            group_id: group.id,
+            plan_id: plan.id.clone(),
+        };
+        let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
+        let job = self.session.jobs().launch(work, Some(record)).await?;
+        Ok((plan, job))
+    }
+
+    /// One plan.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&self, id: &PlanId) -> Result<RecoveryPlan> {
+        self.session.inner.records().get(kinds::PLAN, id.as_str()).await
+    }
+
+    /// Plans in the order of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` for a page out of range.
+    pub async fn list(&self, page: &Page) -> Result<Vec<RecoveryPlan>> {
+        page.check()?;
+        self.session
+            .inner
+            .records()
+            .page(kinds::PLAN, page.after.as_deref(), page.limit)
+            .await
+    }
+
+    /// A plan's status with every reason and its remedy (PLAN-40 … PLAN-45). Both clusters and the replicas are asked now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn assess(&self, id: &PlanId) -> Result<PlanAssessment> {
+        let inner = &self.session.inner;
+        let plan = self.get(id).await?;
+        let group: ProtectionGroup = inner.records().get(kinds::GROUP, plan.group_id.as_str()).await?;
+        let clusters = self.session.clusters();
+        let source_active = clusters.probe(&group.source_cluster).await? == ConnectionState::Active;
+        let target_active = clusters.probe(&plan.target_cluster).await? == ConnectionState::Active;
+        let source: Inventory = inner
+            .records()
+            .get(kinds::INVENTORY, group.source_cluster.as_str())
+            .await?;
+        let members = crate::engine::group_inventory(&source, &group.instances);
+        let mut abnormal = Vec::new();
+        let mut unfinished = Vec::new();
+        for volume in members.volumes.keys() {
+            let Some(v) = plan.volumes.get(volume) else {
+                unfinished.push(volume.clone());
+                continue;
+            };
+            if !target_active {
+                continue;
+            }
+            let storage = inner.providers(&plan.target_cluster)?.storage;
+            let phase = match storage.find_replica(&v.replication_id).await? {
+                Some(image) => storage.status(&image).await?.phase,
+                None => ReplicationPhase::Unknown,
+            };
+            match phase {
+                ReplicationPhase::Replicating => {}
+                ReplicationPhase::InitialCopy { .. } => unfinished.push(volume.clone()),
+                other => abnormal.push((volume.clone(), format!("{other:?}"))),
+            }
+        }
+        Ok(rules::assess(&rules::PlanFacts {
+            source_active,
+            target_active,
+            unfinished,
+            abnormal,
+            added: Vec::new(),
+        }))
+    }
+
+    /// Ends a plan (PLAN-29): its points, snapshots, vault and mirroring go; the Source's volumes stay as they are. Gives the
+    /// job that does it.
+    ///
+    /// # Errors
+    /// `Refused` while jobs of the group exist (PLAN-30); they are named.
+    pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
+        let plan = self.get(id).await?;
+        let jobs = self
+            .session
+            .inner
+            .records()
+            .all::<JobSummary>(kinds::JOB, |j| {
+                j.work.group_id() == &plan.group_id && j.state != JobState::Finished
+            })
+            .await?;
+        if !jobs.is_empty() {
+            let names: Vec<_> = jobs.iter().map(|j| j.id.to_string()).collect();
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "plan.has_jobs",
+                format!("jobs exist: {}", names.join(", ")),
+            )
+            .with("plan", id)
+            .with_remedy("end these jobs first"));
+        }
+        let work = Work::Unprotect {
+            group_id: plan.group_id,
+            plan_id: plan.id,
+        };
+        self.session.jobs().launch(work, None).await
+    }
+}

@@ -1,0 +1,43 @@
+//! Reports of finished jobs, and offers to fail back.
+
+use super::{Page, Session};
+use crate::Result;
+use crate::engine::{FailbackOffer, kinds};
+use crate::model::JobId;
+
+/// See [`Session::reports`].
+#[derive(Debug, Clone, Copy)]
+pub struct Reports<'a> {
+    pub(super) session: &'a Session,
+}
+
+impl Reports<'_> {
+    /// The report of a job as JSON (RES-03).
+    ///
+    /// # Errors
+    /// `NotFound` while the job has none.
+    pub async fn get(&self, job: &JobId) -> Result<serde_json::Value> {
+        self.session.inner.records().get(kinds::REPORT, job.as_str()).await
+    }
+
+    /// Reports in the order of their jobs' ids (RES-02).
+    ///
+    /// # Errors
+    /// `Invalid` for a page out of range.
+    pub async fn list(&self, page: &Page) -> Result<Vec<serde_json::Value>> {
+        page.check()?;
+        self.session
+            .inner
+            .records()
+            .page(kinds::REPORT, page.after.as_deref(), page.limit)
+            .await
+    }
+
+    /// What a confirmed failover offers for the way back (OPEN-01).
+    ///
+    /// # Errors
+    /// `NotFound` when the job was not a confirmed failover.
+    pub async fn failback_offer(&self, job: &JobId) -> Result<FailbackOffer> {
+        self.session.inner.records().get(kinds::FAILBACK, job.as_str()).await
+    }
+}
