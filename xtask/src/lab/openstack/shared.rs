@@ -7,7 +7,7 @@ use super::{
 };
 use crate::lab::{
     Site,
-    command::run,
+    command::{run, run_with_input},
     process::{Group, Spec},
     state::{State, write_file},
 };
@@ -17,6 +17,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::{SocketAddr, TcpStream},
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -100,15 +101,36 @@ pub(crate) fn wait_consumed(progress: &Progress<'_>, cloud: Cloud<'_>, queue: &s
 /// Drops and makes a schema: what an interrupted run left in it cannot be migrated.
 pub(crate) fn recreate_schema(cloud: Cloud<'_>, schema: &str) -> Result<()> {
     let name = cloud.schema(schema);
-    let socket = shared_dir(cloud.state).join("mariadb.sock");
     let sql = format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name} CHARACTER SET utf8mb3;");
-    let mut client = Command::new("mariadb");
-    client
+    run_with_input(&mut client(cloud.state, "mariadb"), sql.as_bytes(), DEADLINE).map(drop)
+}
+
+/// Writes a schema with all its rows to a file.
+pub(crate) fn dump_schema(cloud: Cloud<'_>, schema: &str, file: &Path) -> Result<()> {
+    let dump = run(client(cloud.state, "mariadb-dump").arg(cloud.schema(schema)), DEADLINE)?.stdout;
+    file.parent().map_or(Ok(()), fs::create_dir_all)?;
+    write_file(file, dump.as_bytes(), 0o600)
+}
+
+/// Fills an empty schema from a file.
+pub(crate) fn load_schema(cloud: Cloud<'_>, schema: &str, file: &Path) -> Result<()> {
+    let dump = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    run_with_input(
+        client(cloud.state, "mariadb").arg(cloud.schema(schema)),
+        &dump,
+        DEADLINE,
+    )
+    .map(drop)
+}
+
+/// The database's own programs, as its administrator: the socket knows us.
+fn client(state: &State, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
         .arg("--no-defaults")
         .arg("--socket")
-        .arg(socket)
-        .args(["--execute", &sql]);
-    run(&mut client, DEADLINE).map(drop)
+        .arg(shared_dir(state).join("mariadb.sock"));
+    command
 }
 
 fn connects(port: u16) -> Result<Option<()>> {
