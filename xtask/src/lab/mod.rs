@@ -105,45 +105,47 @@ pub(crate) enum Verb {
     },
 }
 
-/// Runs one verb. Only one runs at a time per state folder; a second one waits.
+/// Runs one verb. What starts or stops services waits for others that do; what looks, kills or freezes does not.
 pub(crate) fn run(verb: &Verb) -> Result<()> {
     let state = State::from_env()?;
-    if let Verb::Purge = verb {
-        // the lock lies in the folder that purge removes: it goes last
-        let lock = state.lock()?;
-        down(&state)?;
-        openstack::purge(&state)?;
-        ceph::purge(&state)?;
-        state.remove()?;
-        drop(lock);
-        return Ok(());
-    }
-    let _lock = state.lock()?;
+    let supervisor = Supervisor::new(&state);
     match verb {
-        Verb::Up { only } => up(&state, *only),
-        Verb::Status => {
-            let parts = [ceph::status(&state), openstack::status(&state)];
-            parts.into_iter().collect::<Result<Vec<()>>>().map(drop)
+        Verb::Up { only } => {
+            let _lock = state.lock()?;
+            up(&state, *only)
         }
-        Verb::Down => down(&state),
-        Verb::Purge => Ok(()),
+        Verb::Start { site } => {
+            let _lock = state.lock()?;
+            timed("ceph", || ceph::start(&state, *site))?;
+            timed("openstack", || openstack::start(&state, *site))
+        }
+        Verb::Down => {
+            let _lock = state.lock()?;
+            down(&state)
+        }
+        Verb::Purge => {
+            let _lock = state.lock()?;
+            down(&state)?;
+            openstack::purge(&state)?;
+            ceph::purge(&state)?;
+            state.remove()
+        }
         Verb::Kill { site } => {
-            // guests first would give the site time to notice: services and guests go in the same breath
-            let killed = Supervisor::new(&state).kill_site(*site)?;
+            let killed = supervisor.kill_site(*site)?;
             openstack::kill(&state, *site)?;
             println!("{}: {killed} processes killed", site.name());
             Ok(())
         }
-        Verb::Start { site } => {
-            timed("ceph", || ceph::start(&state, *site))?;
-            timed("openstack", || openstack::start(&state, *site))
-        }
-        Verb::Freeze { site } => Supervisor::new(&state)
+        Verb::Freeze { site } => supervisor
             .freeze(*site)
-            .map(|n| println!("{n} processes stopped")),
-        Verb::Thaw { site } => Supervisor::new(&state)
+            .map(|n| println!("{}: {n} processes stopped", site.name())),
+        Verb::Thaw { site } => supervisor
             .thaw(*site)
-            .map(|n| println!("{n} processes continued")),
+            .map(|n| println!("{}: {n} processes continued", site.name())),
+        Verb::Status => {
+            ceph::status(&state)?;
+            openstack::status(&state)
+        }
     }
 }
 

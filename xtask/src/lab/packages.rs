@@ -14,7 +14,15 @@ use std::{
 pub(crate) const CEPH: &[&str] = &["ceph-mon", "ceph-mgr", "ceph-osd", "ceph-common", "rbd-mirror"];
 
 /// What the guest image is built with and tried in.
-pub(crate) const GUEST: &[&str] = &["qemu-utils", "qemu-system-x86"];
+pub(crate) const GUEST: &[&str] = &[
+    "busybox-static",
+    "dosfstools",
+    "mtools",
+    "qemu-system-x86",
+    "qemu-utils",
+    "syslinux",
+    "syslinux-common",
+];
 
 /// invoke-rc.d asks this program whether a package may start its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -33,7 +41,7 @@ pub(crate) fn install(what: &str, packages: &[&str]) -> Result<()> {
     let guard = NoStart::set()?;
     // the lists may be old, or absent on a new machine: only then is the network asked twice
     let installed = apt(&missing).or_else(|_| {
-        run(Command::new("apt-get").args(["-q", "update"]), Duration::from_secs(300))?;
+        update()?;
         apt(&missing)
     });
     drop(guard);
@@ -44,6 +52,11 @@ pub(crate) fn install(what: &str, packages: &[&str]) -> Result<()> {
         begun.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+/// Fetches the package lists anew.
+pub(crate) fn update() -> Result<()> {
+    run(Command::new("apt-get").args(["-q", "update"]), Duration::from_secs(300)).map(drop)
 }
 
 fn apt(packages: &[&str]) -> Result<()> {

@@ -125,6 +125,8 @@ struct Ours {
     pid: u32,
     start: u64,
     site: Option<Site>,
+    /// Neither recorded nor marked.
+    stray: bool,
 }
 
 /// Starts and ends the processes of one state folder.
@@ -282,6 +284,14 @@ impl<'a> Supervisor<'a> {
         self.signal_site(site, libc::SIGCONT)
     }
 
+    /// SIGKILL to what an interrupted run left at work on `folder` without a record: one-off commands.
+    pub(crate) fn kill_strays(&self, folder: &Path) -> Result<usize> {
+        let folder = folder.to_string_lossy();
+        self.kill_all("killed strays to end", |ours| {
+            ours.stray && mentions(&procfs::arguments(ours.pid), &folder)
+        })
+    }
+
     /// Ends everything of this state folder that still runs, recorded or not, and forgets all records.
     pub(crate) fn reap(&self, grace: Duration) -> Result<usize> {
         let left = self.ours()?;
@@ -329,66 +339,73 @@ impl<'a> Supervisor<'a> {
             .filter(|r| r.boot == boot)
             .collect();
         let all = procfs::all()?;
-        let mut sites: HashMap<u32, Option<Site>> = HashMap::new();
+        let mut ours: HashMap<u32, Ours> = HashMap::new();
         for stat in all.values().filter(|stat| !stat.zombie) {
-            if let Some(site) = self.claim(stat, &records, &all) {
-                sites.insert(stat.pid, site);
-            }
+            ours.extend(self.claim(stat, &records, &all).map(|found| (stat.pid, found)));
         }
         // children of ours are ours; repeated until nothing is added
         loop {
-            let more: Vec<(u32, Option<Site>)> = all
+            let child = |stat: &Stat| {
+                let parent = ours.get(&stat.parent)?;
+                Some((
+                    stat.pid,
+                    Ours {
+                        pid: stat.pid,
+                        start: stat.start,
+                        ..*parent
+                    },
+                ))
+            };
+            let new = all
                 .values()
-                .filter(|stat| !stat.zombie && !sites.contains_key(&stat.pid))
-                .filter_map(|stat| sites.get(&stat.parent).map(|site| (stat.pid, *site)))
-                .collect();
+                .filter(|stat| !stat.zombie && !ours.contains_key(&stat.pid));
+            let more: Vec<(u32, Ours)> = new.filter_map(child).collect();
             if more.is_empty() {
                 break;
             }
-            sites.extend(more);
+            ours.extend(more);
         }
         // never ourselves nor those who called us
         let mut caller = std::process::id();
         while let Some(stat) = all.get(&caller) {
-            sites.remove(&caller);
+            ours.remove(&caller);
             caller = stat.parent;
         }
-        Ok(sites
-            .into_iter()
-            .filter_map(|(pid, site)| {
-                all.get(&pid).map(|stat| Ours {
-                    pid,
-                    start: stat.start,
-                    site,
-                })
-            })
-            .collect())
+        Ok(ours.into_values().collect())
     }
 
-    /// The site of a process that is ours by itself, not by its parent; `None` when it is not ours.
-    #[expect(clippy::option_option, reason = "not ours, or ours and of no site")]
-    fn claim(&self, stat: &Stat, records: &[Record], all: &HashMap<u32, Stat>) -> Option<Option<Site>> {
+    /// The process as ours, when it is ours by itself and not only by its parent.
+    fn claim(&self, stat: &Stat, records: &[Record], all: &HashMap<u32, Stat>) -> Option<Ours> {
+        let found = |site, stray| {
+            Some(Ours {
+                pid: stat.pid,
+                start: stat.start,
+                site,
+                stray,
+            })
+        };
         let of_session = |record: &&Record| {
             // the session's first process may be gone; a later process with its id would have another start time
             let leader = all.get(&record.pid).is_none_or(|leader| leader.start == record.start);
             record.pid == stat.session && leader && stat.start >= record.start
         };
         if let Some(record) = records.iter().find(of_session) {
-            return Some(record.site);
+            return found(record.site, false);
         }
         if let Some(mark) = procfs::variable(stat.pid, MARK) {
-            let mut parts = mark.splitn(4, ':');
-            let site = parts
-                .nth(1)
-                .and_then(|letter| Site::BOTH.into_iter().find(|site| site.letter() == letter));
-            return parts
-                .nth(1)
-                .filter(|root| Path::new(root) == self.state.root())
-                .map(|_| site);
+            let fields: Vec<&str> = mark.splitn(4, ':').collect();
+            let [_, letter, _, root] = fields[..] else { return None };
+            let site = Site::BOTH.into_iter().find(|site| site.letter() == letter);
+            return if Path::new(root) == self.state.root() {
+                found(site, false)
+            } else {
+                None
+            };
         }
-        // daemons that cleared their environment, such as a guest's emulator; not a pager with one of our logs open
+        // daemons that cleared their environment, such as a guest's emulator, and orphaned one-off commands; not a
+        // pager with one of our logs open
         let named = stat.parent == 1 && mentions(&procfs::arguments(stat.pid), &self.state.root().to_string_lossy());
-        named.then_some(None)
+        if named { found(None, true) } else { None }
     }
 
     fn record_path(&self, name: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::{
     env, fs,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -42,22 +42,27 @@ impl State {
         }
         fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
         // links resolved, so that the path is the one seen in the processes' command lines
-        let root = root.canonicalize()?;
-        let marker = root.join(MARKER);
+        let state = Self {
+            root: root.canonicalize()?,
+        };
+        state.make()?;
+        Ok(state)
+    }
+
+    fn make(&self) -> Result<()> {
+        fs::create_dir_all(&self.root)?;
+        let marker = self.root.join(MARKER);
         if !marker.exists() {
-            if fs::read_dir(&root)?.next().is_some() {
-                bail!("{} is neither empty nor a lab: refusing to use it", root.display());
+            if fs::read_dir(&self.root)?.next().is_some() {
+                bail!("{} is neither empty nor a lab: refusing to use it", self.root.display());
             }
             fs::write(
                 &marker,
                 "State folder of the NeverStop lab; `cargo xtask lab purge` removes it.\n",
             )?;
         }
-        let state = Self { root };
-        for dir in [state.run_dir(), state.log_dir()] {
-            fs::create_dir_all(dir)?;
-        }
-        Ok(state)
+        fs::create_dir_all(self.run_dir())?;
+        Ok(fs::create_dir_all(self.log_dir())?)
     }
 
     /// The folder itself.
@@ -130,11 +135,21 @@ impl State {
         write_file(&path, &serde_json::to_vec_pretty(&all)?, 0o644)
     }
 
-    /// Waits until no other verb runs on this folder, then holds it.
+    /// Waits until no other verb that starts or stops something runs on this folder, then holds it.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        let file = fs::File::create(self.run_dir().join("lock"))?;
-        file.lock().context("lock the state folder")?;
-        Ok(Lock(file))
+        loop {
+            self.make()?;
+            let path = self.run_dir().join("lock");
+            let file = fs::File::create(&path)?;
+            if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+                println!("another lab command runs; waiting for it");
+                file.lock().context("lock the state folder")?;
+            }
+            // a purge may have removed the folder while we waited
+            if fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|held| held.ino() == now.ino())) {
+                return Ok(Lock(file));
+            }
+        }
     }
 
     /// Removes the folder and everything in it.

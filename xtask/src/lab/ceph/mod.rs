@@ -98,8 +98,11 @@ fn ready(state: &State) -> PathBuf {
 
 /// Ends what runs of an earlier attempt and removes its data.
 fn clear(state: &State) -> Result<()> {
-    Supervisor::new(state).stop_group(Group::Ceph, None, Duration::ZERO)?;
-    match fs::remove_dir_all(state.root().join("ceph")) {
+    let folder = state.root().join("ceph");
+    let supervisor = Supervisor::new(state);
+    supervisor.stop_group(Group::Ceph, None, Duration::ZERO)?;
+    supervisor.kill_strays(&folder)?;
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
