@@ -113,3 +113,83 @@ fn hex(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Event, JobView};
+    use crate::model::{GroupId, PlanId, Work};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn journal(n: u64) -> (JobId, Vec<JournalLine>) {
+        let job = JobId::new("j");
+        let mut chain = Chain::new(job.clone());
+        let lines = (1..=n)
+            .map(|position| {
+                let event = if position == 1 {
+                    let work = Work::Protect {
+                        group_id: GroupId::new("g"),
+                        plan_id: PlanId::new("p"),
+                    };
+                    Event::Created {
+                        work,
+                        actor: "a".to_owned(),
+                    }
+                } else {
+                    Event::Noted {
+                        code: "n".to_owned(),
+                        message: format!("line {position}"),
+                    }
+                };
+                let at = Timestamp::UNIX_EPOCH;
+                chain
+                    .seal(&Entry {
+                        job: job.clone(),
+                        position,
+                        at,
+                        event,
+                    })
+                    .unwrap()
+            })
+            .collect();
+        (job, lines)
+    }
+
+    #[test]
+    fn a_sealed_journal_verifies_and_folds() {
+        let (job, lines) = journal(5);
+        let (entries, hash) = verify(&job, &lines).unwrap();
+        assert_eq!(hash, lines[4].hash);
+        assert_eq!(JobView::fold(&job, &entries).unwrap().position, 5);
+    }
+
+    #[test]
+    fn a_journal_is_not_another_jobs() {
+        let (_, lines) = journal(2);
+        assert_eq!(
+            verify(&JobId::new("other"), &lines).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+    }
+
+    proptest! {
+        /// Whatever is done to a journal — a byte changed, a line left out, doubled or moved — is found.
+        #[test]
+        fn tampering_is_found(line in 0usize..6, byte in 0usize..200, how in 0..4) {
+            let (job, mut lines) = journal(6);
+            match how {
+                0 => {
+                    let mut body = lines[line].body.clone().into_bytes();
+                    let at = byte % body.len();
+                    body[at] = if body[at] == b'x' { b'y' } else { b'x' };
+                    lines[line].body = String::from_utf8(body).unwrap();
+                }
+                1 if line < 5 => { lines.remove(line); }
+                2 => { let copy = lines[line].clone(); lines.insert(line, copy); }
+                _ => lines.swap(line, (line + 1) % 6),
+            }
+            prop_assert_eq!(verify(&job, &lines).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+}

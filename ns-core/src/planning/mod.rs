@@ -11,6 +11,8 @@ mod graph;
 mod networks;
 mod protect;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 pub use confirm::plan_confirm;
