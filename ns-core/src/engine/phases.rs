@@ -56,7 +56,7 @@ impl Runner {
             (PhaseKind::Rollback, Some(JobOperation::RetryRollback)) => self.remaining(&[PhaseKind::Rollback], None),
             (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => self.remaining(&[PhaseKind::Confirm], None),
             (PhaseKind::Rollback, _) => {
-                let decision = self.decision_of(events, DecisionKind::DiscardTargetWrites);
+                let decision = self.decision_of(events, DecisionKind::Rollback);
                 plan_undo(&view.id, &frozen.plan, &view.done(), &self.prefix("undo"), &decision)
             }
             (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events),
@@ -321,9 +321,22 @@ impl Runner {
         let view = &self.journal.view;
         match kind {
             DecisionKind::IgnoreLeftovers => super::outcome::leftovers(view),
-            DecisionKind::DiscardTargetWrites => {
+            DecisionKind::Rollback => {
                 let since = view.completed_at.map_or_else(|| "now".to_owned(), |t| t.to_string());
-                vec![format!("writes made on the Target since {since} are given up")]
+                let fate = |d: &planning::Done<'_>| match &d.task.action {
+                    Action::Promote { .. } => Some("come back to the Source with the volume"),
+                    Action::ForcePromote { .. } | Action::Clone { .. } => Some("are given up"),
+                    _ => None,
+                };
+                let volume = |d: &planning::Done<'_>| d.task.volume.as_ref().map_or("?", CloudId::as_str).to_owned();
+                let tell = |d| {
+                    Some(format!(
+                        "volume {}: writes made on the Target since {since} {}",
+                        volume(&d),
+                        fate(&d)?
+                    ))
+                };
+                view.done().into_iter().filter_map(tell).collect()
             }
             DecisionKind::Confirm => view
                 .instances()

@@ -345,9 +345,7 @@ impl Runner {
         let decision = match (asked, plan) {
             (Some(JobOperation::Confirm | JobOperation::RetryConfirm), _) => Some(DecisionKind::Confirm),
             (Some(JobOperation::IgnoreRollback), _) => Some(DecisionKind::IgnoreLeftovers),
-            (_, Some(PhaseKind::Rollback)) if self.job_type() == JobType::Failover => {
-                Some(DecisionKind::DiscardTargetWrites)
-            }
+            (_, Some(PhaseKind::Rollback)) if self.job_type() == JobType::Failover => Some(DecisionKind::Rollback),
             _ => None,
         };
         if let Some(kind) = decision {

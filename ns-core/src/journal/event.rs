@@ -60,8 +60,8 @@ pub enum PhaseKind {
 pub enum DecisionKind {
     /// To promote although the Source may be primary.
     ForcePromote,
-    /// To give up what was written on the Target since the failover (OPEN-26).
-    DiscardTargetWrites,
+    /// To roll a failover back (OPEN-26); the facts say what becomes of writes made on the Target since.
+    Rollback,
     /// To leave what could not be removed (SM-51).
     IgnoreLeftovers,
     /// To confirm the failover.
