@@ -1,0 +1,154 @@
+//! The connection check: who answers, which pools can replicate, which rights are missing, what to tell the operator.
+//!
+//! Too few rights rarely fail: with `mon 'profile rbd'` alone the site's name silently becomes the fsid and the daemons'
+//! health unknown. So rights are judged by what comes back.
+
+use crate::config::PoolRef;
+use crate::facts::{PoolInfo, PoolStatus};
+use crate::outcome::{INVALID, NOT_FOUND};
+use crate::provider::Ceph;
+use crate::rbd::args;
+use futures::future::{join, join_all};
+use ns_core::provider::StorageReport;
+use ns_core::{Error, ErrorKind, Result};
+use std::collections::BTreeSet;
+
+const MON: &str = "mon 'profile rbd-mirror, allow r'";
+const OSD: &str = "osd 'profile rbd'";
+const MGR: &str = "mgr 'profile rbd'";
+
+impl Ceph {
+    pub(crate) async fn check_connection(&self) -> Result<StorageReport> {
+        // First, and alone: whatever it says of a dead cluster is the answer.
+        let fsid = self.fsid().await?;
+        let mut report = StorageReport {
+            storage_id: fsid.clone(),
+            site_name: self.config().site_name.clone(),
+            pools: vec![],
+            peers: vec![],
+            replication_healthy: true,
+            missing_rights: vec![],
+            warnings: vec![],
+        };
+        let (mut peers, mut daemons) = (BTreeSet::new(), BTreeSet::new());
+        let pools = &self.config().pools;
+        let found = join_all(
+            pools
+                .iter()
+                .map(|pool| join(self.rbd.pool_info(pool), self.rbd.pool_status(pool))),
+        )
+        .await;
+        // Peers and the site's name are the pool's; a namespace tells neither.
+        let whole = |pool: &PoolRef| {
+            let pool = PoolRef::new(&pool.pool);
+            async move { self.rbd.pool_info(&pool).await }
+        };
+        let mut wholes = join_all(pools.iter().map(whole)).await.into_iter();
+        for (pool, (info, status)) in pools.iter().zip(found) {
+            let whole = wholes.next().and_then(Result::ok);
+            match (info, status) {
+                (Ok(info), Ok(Some(status))) if info.mode != "disabled" => {
+                    report.pools.push(pool.to_string());
+                    self.judge_pool(pool, whole.as_ref().unwrap_or(&info), &status, &fsid, &mut report);
+                    peers.extend(whole.into_iter().flat_map(|w| w.peers).map(|p| p.site_name));
+                    daemons.extend(status.daemons.into_iter().map(|d| d.client_id));
+                }
+                (Ok(_), Ok(_)) => {
+                    report.replication_healthy = false;
+                    report.warnings.push(format!("pool {pool} does not mirror yet"));
+                }
+                (Err(error), _) | (_, Err(error)) => judge_error(pool, error, &mut report)?,
+            }
+        }
+        report.peers = peers.into_iter().filter(|p| !p.is_empty()).collect();
+        self.probe_rights(&mut report).await?;
+        self.probe_delete_delay(&daemons, &mut report).await;
+        report.missing_rights.sort();
+        report.missing_rights.dedup();
+        Ok(report)
+    }
+
+    fn judge_pool(&self, pool: &PoolRef, info: &PoolInfo, status: &PoolStatus, fsid: &str, report: &mut StorageReport) {
+        let configured = &self.config().site_name;
+        if info.site_name == fsid && configured != fsid && !info.peers.is_empty() {
+            report.missing_rights.push(MON.to_owned());
+        } else if !info.site_name.is_empty() && info.site_name != *configured && info.site_name != fsid {
+            report
+                .warnings
+                .push(format!("the cluster calls itself {}, not {configured}", info.site_name));
+        }
+        if info.mode == "pool" {
+            report.warnings.push(format!(
+                "pool {pool} mirrors every journaled image by itself (mode pool)"
+            ));
+        }
+        if info.peers.is_empty() {
+            report.warnings.push(format!("pool {pool} has no peer"));
+        }
+        let health = &status.summary.daemon_health;
+        if health != "OK" {
+            report.replication_healthy = false;
+            // Up to 30 s after pairing this is how it looks.
+            report
+                .warnings
+                .push(format!("pool {pool}: the mirror daemon's health is {health}"));
+        }
+    }
+
+    /// Rights that only show when they are used.
+    async fn probe_rights(&self, report: &mut StorageReport) -> Result<()> {
+        let Some(pool) = self.config().pools.first() else {
+            return Ok(());
+        };
+        let schedules = args![
+            "mirror",
+            "snapshot",
+            "schedule",
+            "ls",
+            "--pool",
+            &pool.pool,
+            "--recursive"
+        ];
+        let (schedules, services) = join(self.rbd.read(schedules), self.rbd.ceph(args!["service", "dump"])).await;
+        match schedules?.ok_or_none(&[NOT_FOUND, INVALID]) {
+            Err(error) if error.kind() == ErrorKind::Denied => report.missing_rights.push(MGR.to_owned()),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        match services {
+            Err(error) if error.kind() == ErrorKind::Denied => report.missing_rights.push(MON.to_owned()),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
+    /// How long this side keeps a copy whose source was deleted. Nothing by default, whoever deleted it.
+    async fn probe_delete_delay(&self, daemons: &BTreeSet<String>, report: &mut StorageReport) {
+        const OPTION: &str = "rbd_mirroring_delete_delay";
+        let mut delays = Vec::new();
+        for daemon in daemons {
+            let who = format!("client.rbd-mirror.{daemon}");
+            let delay = self.rbd.ceph(args!["config", "get", &who, OPTION]).await;
+            delays.push(delay.ok().and_then(|d| d.parse::<u64>().ok()));
+        }
+        let text = match delays.iter().min() {
+            Some(Some(seconds)) if *seconds > 0 => return,
+            Some(Some(_)) => {
+                format!("{OPTION} is 0: a copy here is deleted seconds after its source, whoever deletes it")
+            }
+            Some(None) | None => format!("{OPTION} could not be read: a copy here may be deleted with its source"),
+        };
+        report.warnings.push(text);
+    }
+}
+
+fn judge_error(pool: &PoolRef, error: Error, report: &mut StorageReport) -> Result<()> {
+    report.replication_healthy = false;
+    match error.kind() {
+        ErrorKind::Denied => report.missing_rights.push(OSD.to_owned()),
+        ErrorKind::NotFound => report.warnings.push(format!("pool {pool} does not exist")),
+        _ => return Err(error.with("pool", pool)),
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Parsers against what real clusters printed (Ceph 16.2.15).
+
+use super::*;
+
+fn snap(id: u64, namespace: &str) -> Snap {
+    let json = format!(
+        r#"{{"id":{id},"name":"s{id}","size":268435456,"protected":"false",
+            "timestamp":"Sat Nov  7 19:30:02 2026","namespace":{namespace}}}"#
+    );
+    parse("snap ls", json.as_bytes()).unwrap()
+}
+
+const USER: &str = r#"{"type":"user"}"#;
+
+fn own(state: &str) -> String {
+    format!(r#"{{"type":"mirror","state":"{state}","mirror_peer_uuids":["737e"],"complete":true}}"#)
+}
+
+fn copy(of: u64, state: &str, complete: bool) -> String {
+    format!(
+        r#"{{"type":"mirror","state":"{state}","mirror_peer_uuids":[],"complete":{complete},
+            "primary_mirror_uuid":"4bed482b","primary_snap_id":{of},"last_copied_object_number":64}}"#
+    )
+}
+
+#[test]
+fn info_tells_role_mode_and_identity() {
+    let text = r#"{"name":"s1","id":"15233ff8ec83","size":268435456,"objects":64,"order":22,"object_size":4194304,
+        "snapshot_count":1,"block_name_prefix":"rbd_data.15233ff8ec83","format":2,
+        "features":["layering","exclusive-lock","object-map","fast-diff","deep-flatten","non-primary"],
+        "op_features":[],"flags":[],"create_timestamp":"x",
+        "mirroring":{"mode":"snapshot","state":"enabled","global_id":"55178ca8","primary":false}}"#;
+    let info: Info = parse("info", text.as_bytes()).unwrap();
+    assert_eq!(
+        (info.role(), info.mode()),
+        (Role::Secondary, Some(ReplicationMode::Snapshot))
+    );
+    assert_eq!(info.global_id(), Some("55178ca8"));
+    let primary: Info = parse("info", text.replace("false}", "true}").as_bytes()).unwrap();
+    assert_eq!(primary.role(), Role::Primary);
+
+    let clone = r#"{"name":"c","id":"1","size":1,"objects":1,"features":[],"parent":{"pool":"volumes",
+        "pool_namespace":"ns","image":"exp-p","id":"ad3a","snapshot":"base","trash":true,"overlap":67108864}}"#;
+    let clone: Info = parse("info", clone.as_bytes()).unwrap();
+    assert_eq!((clone.role(), clone.mode()), (Role::Unreplicated, None));
+    let parent = clone.parent.unwrap();
+    assert_eq!(
+        (parent.spec().unwrap().to_string().as_str(), parent.trash),
+        ("rbd:volumes/ns/exp-p", true)
+    );
+}
+
+#[test]
+fn mirror_snapshots_tell_what_is_here() {
+    let snaps = [
+        snap(12, &copy(20, "non-primary", false)),
+        snap(9, USER),
+        snap(11, &copy(10, "non-primary", true)),
+        snap(10, r#"{"type":"group","pool":1,"group":"g","group snap":"s"}"#),
+        snap(5, r#"{"type":"trash","original_name":"base"}"#),
+    ];
+    let points = mirror_points(&snaps);
+    assert_eq!(points.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [11, 12]);
+    assert_eq!(covering_copy(&points, 10), Some(11));
+    assert_eq!(covering_copy(&points, 11), None, "an incomplete copy covers nothing");
+    assert_eq!(newest_copy(&points), Some(11));
+    assert_eq!(snaps.iter().filter(|s| s.is_shown()).count(), 1);
+    assert_eq!(snaps[1].time().unwrap().to_string(), "2026-11-07T19:30:02Z");
+}
+
+#[test]
+fn a_demotion_counts_only_as_the_last_word() {
+    let list = |namespaces: &[String]| {
+        let snaps: Vec<_> = namespaces
+            .iter()
+            .enumerate()
+            .map(|(i, n)| snap(i as u64 + 1, n))
+            .collect();
+        mirror_points(&snaps)
+    };
+    let replicated = [copy(7, "non-primary", true), copy(8, "demoted", true)];
+    assert_eq!(last_demotion(&list(&replicated), Role::Secondary), Some((8, false)));
+    let half = [copy(7, "non-primary", true), copy(8, "demoted", false)];
+    assert_eq!(last_demotion(&list(&half), Role::Secondary), None);
+    let ours = [copy(7, "non-primary", true), own("primary"), own("demoted")];
+    assert_eq!(last_demotion(&list(&ours), Role::Secondary), Some((3, true)));
+    // The peer promoted and ships again: our old demotion is history.
+    let over = [own("demoted"), copy(9, "non-primary", true)];
+    assert_eq!(last_demotion(&list(&over), Role::Secondary), None);
+    // Promoted since: what it was promoted from is still told.
+    let promoted = [copy(8, "demoted", true), own("primary"), own("primary")];
+    assert_eq!(last_demotion(&list(&promoted), Role::Primary), Some((8, false)));
+    assert_eq!(last_demotion(&list(&promoted), Role::Secondary), None);
+    // What a forced promote leaves until it is finished is nobody's copy.
+    let orphan = r#"{"type":"mirror","state":"non-primary","mirror_peer_uuids":[],"complete":true,
+        "primary_mirror_uuid":"","primary_snap_id":18446744073709551614,"last_copied_object_number":0}"#;
+    let forced = list(&[copy(8, "non-primary", true), orphan.to_owned()]);
+    assert_eq!(
+        (covering_copy(&forced, 9), last_demotion(&forced, Role::Secondary)),
+        (None, None)
+    );
+    assert_eq!(forced[1].1, Point::Orphan);
+}
+
+fn status(state: &str, description: &str, last_update: &str) -> MirrorStatus {
+    let json = serde_json::json!({"name": "s1", "global_id": "55178ca8", "state": state, "description": description,
+        "daemon_service": {"service_id": "5427"}, "last_update": last_update, "peer_sites": []});
+    parse("status", json.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn status_descriptions() {
+    let replaying = status(
+        "up+replaying",
+        r#"replaying, {"bytes_per_second":10485760.0,"bytes_per_snapshot":104857600.0,"last_snapshot_bytes":104857600,
+            "last_snapshot_sync_seconds":0,"local_snapshot_timestamp":1795289359,"remote_snapshot_timestamp":1795289402,
+            "replay_state":"syncing","syncing_percent":47,"syncing_snapshot_timestamp":1795289402}"#,
+        "2026-11-21 19:29:33",
+    );
+    assert_eq!(replaying.replaying().local_snapshot_timestamp, Some(1_795_289_359));
+    assert_eq!(replaying.copy_percent(), Some(47));
+    assert_eq!(replaying.reported_at().unwrap().to_string(), "2026-11-21T19:29:33Z");
+    let first = status(
+        "up+syncing",
+        "bootstrapping, IMAGE_SYNC/COPY_IMAGE 93%",
+        "2026-11-21 19:29:33",
+    );
+    assert_eq!(first.copy_percent(), Some(93));
+    let never = status("down+unknown", "status not found", "");
+    assert_eq!((never.reported_at(), never.copy_percent()), (None, None));
+    for words in ["split-brain", "split-brain detected"] {
+        assert!(status("up+error", words, "").is_split_brain());
+    }
+    assert!(!status("up+error", "failed to apply remote image state", "").is_split_brain());
+    assert!(!status("up+replaying", "split-brain", "").is_split_brain());
+}
+
+#[test]
+fn pools() {
+    let info = r#"{"mode":"image","site_name":"site-b","peers":[{"uuid":"838600b0","direction":"rx-tx",
+        "site_name":"site-a","mirror_uuid":"","client_name":"client.rbd-mirror-peer"}]}"#;
+    let info: PoolInfo = parse("pool info", info.as_bytes()).unwrap();
+    assert_eq!((info.peers.len(), info.site_name.as_str()), (1, "site-b"));
+    let namespace: PoolInfo = parse("pool info", br#"{"mode":"image"}"#).unwrap();
+    assert!(namespace.peers.is_empty());
+    let status = r#"{"summary":{"health":"OK","daemon_health":"OK","image_health":"OK","states":{"replaying":3}},
+        "daemons":[{"service_id":"5427","instance_id":"5429","client_id":"site-a","hostname":"h",
+        "ceph_version":"16.2.15","leader":true,"health":"OK"}],"images":[]}"#;
+    let status: PoolStatus = parse("pool status", status.as_bytes()).unwrap();
+    assert_eq!((status.daemons.len(), status.summary.daemon_health.as_str()), (1, "OK"));
+    assert!(parse::<PoolInfo>("pool info", b"rbd: oops").is_err());
+}

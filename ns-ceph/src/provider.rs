@@ -1,0 +1,168 @@
+//! The port: each verb is one line here and lives with its family.
+
+use crate::config::{CephConfig, PoolRef};
+use crate::rbd::Rbd;
+use crate::spec::ImageSpec;
+use async_trait::async_trait;
+use ns_core::model::{ReplicationId, ReplicationMode, StorageRef};
+use ns_core::ports::{Clock, SystemClock};
+use ns_core::provider::{
+    Decision, ImageState, Mark, PairingOffer, ReplicationStatus, Role, SnapshotInfo, StorageCapabilities,
+    StorageProvider, StorageReport, Token,
+};
+use ns_core::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// One Ceph cluster with RBD mirroring.
+#[derive(Debug)]
+pub struct Ceph {
+    pub(crate) rbd: Arc<Rbd>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Tokens of images by pool and id, as far as they have been looked at. An image keeps its id and its token for life.
+    pub(crate) tokens: Mutex<HashMap<(PoolRef, String), Option<String>>>,
+}
+
+impl Ceph {
+    /// A provider for this cluster. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Invalid` when the configuration cannot work.
+    pub fn new(config: CephConfig) -> Result<Self> {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// The same, with another clock for waiting and stamping.
+    ///
+    /// # Errors
+    /// As [`Ceph::new`].
+    pub fn with_clock(config: CephConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            rbd: Arc::new(Rbd::new(config)),
+            clock,
+            tokens: Mutex::default(),
+        })
+    }
+
+    /// The configuration it was made with.
+    #[must_use]
+    pub fn config(&self) -> &CephConfig {
+        &self.rbd.config
+    }
+
+    /// An image that may be changed: of a configured pool.
+    pub(crate) fn ours(&self, image: &StorageRef) -> Result<ImageSpec> {
+        let spec = ImageSpec::of(image)?;
+        if self.config().pools.contains(&spec.pool) {
+            return Ok(spec);
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            "ceph.pool_not_configured",
+            "nothing outside the configured pools is changed",
+        )
+        .with("image", &spec)
+        .with_remedy("add the pool to the configuration of this storage"))
+    }
+}
+
+/// The refusal of a change on a side that is not primary.
+pub(crate) fn refuse_secondary(image: &ImageSpec, role: Role) -> Result<()> {
+    if role != Role::Secondary {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        "ceph.not_primary",
+        "this side of the image is not the primary",
+    )
+    .with("image", image))
+}
+
+/// The refusal of a replication verb on an image that is not replicated.
+pub(crate) fn refuse_unreplicated(image: &ImageSpec, role: Role) -> Result<()> {
+    if role != Role::Unreplicated {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Refused, "ceph.not_replicated", "the image is not replicated").with("image", image))
+}
+
+#[async_trait]
+impl StorageProvider for Ceph {
+    fn kind(&self) -> &'static str {
+        "ceph-rbd"
+    }
+    fn capabilities(&self) -> StorageCapabilities {
+        StorageCapabilities::new(vec![ReplicationMode::Snapshot, ReplicationMode::Journal], true)
+    }
+    async fn check(&self) -> Result<StorageReport> {
+        self.check_connection().await
+    }
+    async fn offer_pairing(&self) -> Result<PairingOffer> {
+        self.make_offer().await
+    }
+    async fn accept_pairing(&self, offer: &PairingOffer) -> Result<()> {
+        self.accept_offer(offer).await
+    }
+    async fn image(&self, image: &StorageRef) -> Result<Option<ImageState>> {
+        self.image_state(&ImageSpec::of(image)?).await
+    }
+    async fn find_replica(&self, id: &ReplicationId) -> Result<Option<StorageRef>> {
+        Ok(self.replica_named(id.as_str()).await?.map(|spec| spec.to_ref()))
+    }
+    async fn enable_replication(&self, image: &StorageRef, mode: ReplicationMode) -> Result<ReplicationId> {
+        self.enable(&self.ours(image)?, mode).await
+    }
+    async fn disable_replication(&self, image: &StorageRef) -> Result<()> {
+        self.disable(&self.ours(image)?).await
+    }
+    async fn status(&self, image: &StorageRef) -> Result<ReplicationStatus> {
+        self.replication_status(&ImageSpec::of(image)?).await
+    }
+    async fn snapshot(&self, image: &StorageRef, name: &str) -> Result<SnapshotInfo> {
+        self.take_snapshot(&self.ours(image)?, name).await
+    }
+    async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
+        self.list_snapshots(&ImageSpec::of(image)?).await
+    }
+    async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {
+        self.drop_snapshot(&self.ours(image)?, name).await
+    }
+    async fn ship(&self, image: &StorageRef, snapshot: Option<&str>) -> Result<Mark> {
+        self.ship_image(&self.ours(image)?, snapshot).await
+    }
+    async fn arrived(&self, replica: &StorageRef, mark: &Mark) -> Result<bool> {
+        self.has_arrived(&ImageSpec::of(replica)?, mark).await
+    }
+    async fn demote(&self, image: &StorageRef) -> Result<Mark> {
+        self.demote_image(&self.ours(image)?).await
+    }
+    async fn promote(&self, image: &StorageRef, demotion: &Mark) -> Result<()> {
+        self.promote_image(&self.ours(image)?, demotion).await
+    }
+    async fn force_promote(&self, image: &StorageRef, decision: &Decision) -> Result<()> {
+        self.promote_by_force(&self.ours(image)?, decision).await
+    }
+    async fn resync(&self, image: &StorageRef, decision: &Decision) -> Result<()> {
+        self.resync_image(&self.ours(image)?, decision).await
+    }
+    async fn clone_snapshot(&self, image: &StorageRef, snapshot: &str, token: &Token) -> Result<StorageRef> {
+        Ok(self.make_clone(&self.ours(image)?, snapshot, token).await?.to_ref())
+    }
+    async fn find(&self, token: &Token) -> Result<Option<StorageRef>> {
+        Ok(self.find_made(token).await?.map(|spec| spec.to_ref()))
+    }
+    async fn flatten(&self, image: &StorageRef) -> Result<()> {
+        self.flatten_image(&self.ours(image)?).await
+    }
+    async fn remove(&self, image: &StorageRef, token: &Token) -> Result<()> {
+        self.remove_made(&self.ours(image)?, token).await
+    }
+    async fn rename(&self, image: &StorageRef, name: &StorageRef) -> Result<()> {
+        self.rename_image(&self.ours(image)?, &self.ours(name)?).await
+    }
+    async fn set_metadata(&self, image: &StorageRef, key: &str, value: Option<&str>) -> Result<()> {
+        self.keep_metadata(&self.ours(image)?, key, value).await
+    }
+}

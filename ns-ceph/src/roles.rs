@@ -1,0 +1,244 @@
+//! Who writes: demote, promote, forced promote, resync.
+//!
+//! Ceph's own checks are no interlock: an unforced promote succeeds on a side that demoted last itself, although its peer
+//! was promoted, wrote and was demoted since; those writes are then lost. So a promote here proves first that this side
+//! ends with exactly the demotion it is shown.
+
+use crate::facts::{Info, Point, last_demotion, mirror_points};
+use crate::mark::{Proof, What};
+use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
+use crate::provider::{Ceph, refuse_unreplicated};
+use crate::rbd::{Rbd, args};
+use crate::spec::ImageSpec;
+use futures::future::try_join;
+use ns_core::model::ReplicationMode;
+use ns_core::provider::{Decision, Mark, Role};
+use ns_core::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two tries of a promote that the storage does not accept yet.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Ceph {
+    pub(crate) async fn demote_image(&self, image: &ImageSpec) -> Result<Mark> {
+        let info = self.rbd.must_info(image).await?;
+        refuse_unreplicated(image, info.role())?;
+        if info.role() == Role::Primary {
+            match info.mode() {
+                Some(ReplicationMode::Journal) => self.remove_markers(image, u64::MAX).await?,
+                _ => self.stamp(image, &info, false).await?,
+            }
+            let done = self.rbd.change(args!["mirror", "image", "demote", image.arg()]).await?;
+            // 22: not primary any more; what it is instead is read next.
+            done.ok_or_none(&[INVALID])?;
+        }
+        let info = self.rbd.must_info(image).await?;
+        if info.role() != Role::Secondary {
+            return Err(
+                Error::new(ErrorKind::Conflict, "ceph.not_demoted", "the image is still primary").with("image", image),
+            );
+        }
+        let what = self.own_demotion(image, &info).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                "ceph.replica",
+                "the image is a replica and was not demoted here",
+            )
+            .with("image", image)
+        })?;
+        self.proof(&info, what)?.to_mark()
+    }
+
+    /// The demotion with which this side's data ends, if it was made here.
+    async fn own_demotion(&self, image: &ImageSpec, info: &Info) -> Result<Option<What>> {
+        if info.mode() == Some(ReplicationMode::Journal) {
+            let (peer, journal) = try_join(self.rbd.peer_uuid(&image.pool), self.rbd.journal(image, info)).await?;
+            return Ok(journal
+                .last_demotion(&peer)
+                .filter(|d| d.own)
+                .map(|d| What::JournalDemotion { at: d.at }));
+        }
+        let points = mirror_points(&self.must_snaps(image).await?);
+        Ok(last_demotion(&points, info.role())
+            .filter(|(_, own)| *own)
+            .map(|(id, _)| What::SnapshotDemotion { id }))
+    }
+
+    pub(crate) async fn promote_image(&self, image: &ImageSpec, demotion: &Mark) -> Result<()> {
+        let began = self.clock.now();
+        loop {
+            let info = self.rbd.must_info(image).await?;
+            refuse_unreplicated(image, info.role())?;
+            if info.role() == Role::Primary {
+                return Ok(());
+            }
+            let proof = Proof::of(demotion, info.global_id().unwrap_or_default())?;
+            if !matches!(proof.what, What::SnapshotDemotion { .. } | What::JournalDemotion { .. }) {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "ceph.mark_no_demotion",
+                    "the mark is not of a demotion",
+                )
+                .with_field("demotion"));
+            }
+            if !self.holds(image, &info, &proof).await? {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    "ceph.demotion_not_arrived",
+                    "the demotion of the peer is not the last thing on this side: a promote would lose writes",
+                )
+                .with("image", image)
+                .with_remedy("wait until it has arrived, or decide to force the promotion"));
+            }
+            let done = self
+                .rbd
+                .change(args!["mirror", "image", "promote", image.arg()])
+                .await?;
+            match done.code {
+                Some(0 | INVALID) => return self.expect_primary(image, &done).await,
+                // "Not propagated yet", and once "read only" instead: the daemon still holds the image.
+                Some(BUSY | READ_ONLY) => {
+                    let waited = self.clock.now().duration_since(began);
+                    if waited.unsigned_abs() >= self.config().limits.promote_wait() {
+                        let error = done.error();
+                        return Err(Error::new(
+                            ErrorKind::Unavailable,
+                            "ceph.promote_not_yet",
+                            "the demotion has arrived but the storage does not accept the promotion yet",
+                        )
+                        .with("image", image)
+                        .with_source(error));
+                    }
+                }
+                _ => return Err(done.error().with("image", image)),
+            }
+            self.clock.sleep(RETRY).await;
+        }
+    }
+
+    async fn expect_primary(&self, image: &ImageSpec, done: &Done) -> Result<()> {
+        if self.rbd.must_info(image).await?.role() == Role::Primary {
+            return Ok(());
+        }
+        if done.code != Some(0) {
+            return Err(done.error().with("image", image));
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "ceph.not_promoted",
+            "the image was promoted but is not primary",
+        )
+        .with("image", image))
+    }
+
+    pub(crate) async fn promote_by_force(&self, image: &ImageSpec, decision: &Decision) -> Result<()> {
+        let info = self.rbd.must_info(image).await?;
+        refuse_unreplicated(image, info.role())?;
+        if info.role() == Role::Primary {
+            return Ok(());
+        }
+        if !self.has_a_copy(image, &info).await? {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "ceph.no_complete_copy",
+                "the first copy of this image never became complete: there is nothing to recover from",
+            )
+            .with("image", image));
+        }
+        let limits = &self.config().limits;
+        tracing::warn!(%image, decision = decision.id, operator = decision.operator, "forced promotion");
+        match self.try_force(image, limits.force_promote_seconds).await {
+            Err(error) if error.code() == "ceph.deadline" => {}
+            result => return result,
+        }
+        // The local mirror daemon holds the image's lock and waits for the dead peer. Nothing but its end frees it.
+        let Some(daemon) = &self.config().mirror_daemon else {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "ceph.promote_hangs",
+                "the forced promotion hangs, most likely behind this side's rbd-mirror",
+            )
+            .with("image", image)
+            .with_remedy(
+                "stop this side's rbd-mirror (it may need SIGKILL) and promote again, then start it; or name \
+                          the commands for it in the configuration (mirror_daemon)",
+            ));
+        };
+        let mut restart = Restart {
+            rbd: self.rbd.clone(),
+            command: daemon.start.clone(),
+        };
+        let stopped = self.rbd.hook("stop rbd-mirror", &daemon.stop).await;
+        let result = match stopped {
+            Ok(()) => self.try_force(image, limits.force_promote_stopped_seconds).await,
+            Err(error) => Err(error.with("image", image)),
+        };
+        let command = std::mem::take(&mut restart.command);
+        result.and(self.rbd.hook("start rbd-mirror", &command).await)
+    }
+
+    async fn try_force(&self, image: &ImageSpec, seconds: u64) -> Result<()> {
+        let call = args!["mirror", "image", "promote", "--force", image.arg()];
+        let done = self.rbd.change_within(call, Duration::from_secs(seconds)).await?;
+        match done.code {
+            Some(0 | INVALID) => self.expect_primary(image, &done).await,
+            _ => Err(done.error().with("image", image)),
+        }
+    }
+
+    /// Whether this side ever held a complete copy, or was primary itself.
+    async fn has_a_copy(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
+        if info.mode() == Some(ReplicationMode::Journal) {
+            return Ok(self.rbd.journal(image, info).await?.has_replayed());
+        }
+        let points = mirror_points(&self.must_snaps(image).await?);
+        Ok(points
+            .iter()
+            .any(|(_, p)| matches!(p, Point::Own { .. } | Point::Copy { complete: true, .. })))
+    }
+
+    pub(crate) async fn resync_image(&self, image: &ImageSpec, decision: &Decision) -> Result<()> {
+        let info = self.rbd.must_info(image).await?;
+        refuse_unreplicated(image, info.role())?;
+        if info.role() == Role::Primary {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "ceph.primary",
+                "a primary is not copied over: demote it first",
+            )
+            .with("image", image));
+        }
+        tracing::warn!(%image, decision = decision.id, operator = decision.operator, "resync: this copy is thrown away");
+        self.rbd
+            .change(args!["mirror", "image", "resync", image.arg()])
+            .await?
+            .ok()
+            .map(drop)
+    }
+}
+
+/// Starts the mirror daemon when the promotion is dropped half way: all other images depend on it.
+struct Restart {
+    rbd: Arc<Rbd>,
+    command: Vec<String>,
+}
+
+impl Drop for Restart {
+    fn drop(&mut self) {
+        let command = std::mem::take(&mut self.command);
+        if command.is_empty() {
+            return;
+        }
+        let rbd = self.rbd.clone();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            tracing::error!(?command, "rbd-mirror is stopped and cannot be started from here");
+            return;
+        };
+        runtime.spawn(async move {
+            if let Err(error) = rbd.hook("start rbd-mirror", &command).await {
+                tracing::error!(%error, "rbd-mirror is stopped and did not start again");
+            }
+        });
+    }
+}
