@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-pub const POOL: &str = "volumes";
-pub const MODES: [ReplicationMode; 2] = [ReplicationMode::Snapshot, ReplicationMode::Journal];
+pub(crate) const POOL: &str = "volumes";
+pub(crate) const MODES: [ReplicationMode; 2] = [ReplicationMode::Snapshot, ReplicationMode::Journal];
 
 /// The lab's folder.
-pub fn lab() -> PathBuf {
+pub(crate) fn lab() -> PathBuf {
     let dir = std::env::var_os("NEVERSTOP_LAB").map_or_else(|| PathBuf::from("/var/lib/neverstop-lab"), PathBuf::from);
     assert!(
         dir.join("ceph/site-a/ceph.conf").exists(),
@@ -35,7 +35,7 @@ pub fn lab() -> PathBuf {
 }
 
 /// `a` or `b`.
-pub const fn letter(side: Side) -> &'static str {
+pub(crate) const fn letter(side: Side) -> &'static str {
     match side {
         Side::Primary => "a",
         Side::Secondary => "b",
@@ -43,7 +43,7 @@ pub const fn letter(side: Side) -> &'static str {
 }
 
 /// How a host would write down one site of the lab.
-pub fn config(side: Side) -> CephConfig {
+pub(crate) fn config(side: Side) -> CephConfig {
     let site = format!("site-{}", letter(side));
     let dir = lab().join("ceph").join(&site);
     CephConfig {
@@ -62,12 +62,12 @@ pub fn config(side: Side) -> CephConfig {
     }
 }
 
-pub fn ceph(side: Side) -> Ceph {
+pub(crate) fn ceph(side: Side) -> Ceph {
     Ceph::new(config(side)).unwrap()
 }
 
 /// Runs `rbd` on a site as its administrator.
-pub async fn rbd_output(side: Side, args: &[&str], input: &[u8]) -> Output {
+pub(crate) async fn rbd_output(side: Side, args: &[&str], input: &[u8]) -> Output {
     let dir = lab().join(format!("ceph/site-{}", letter(side)));
     let mut child = Command::new("rbd")
         .arg("--conf")
@@ -90,7 +90,7 @@ pub async fn rbd_output(side: Side, args: &[&str], input: &[u8]) -> Output {
 }
 
 /// As an error that the suite understands: 16 and 39 are "busy".
-pub async fn rbd_in(side: Side, args: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn rbd_in(side: Side, args: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     let output = rbd_output(side, args, input).await;
     let kind = match output.status.code() {
         Some(0) => return Ok(output.stdout),
@@ -106,20 +106,20 @@ pub async fn rbd_in(side: Side, args: &[&str], input: &[u8]) -> Result<Vec<u8>> 
         .with("exit", output.status))
 }
 
-pub async fn rbd(side: Side, args: &[&str]) -> Result<Vec<u8>> {
+pub(crate) async fn rbd(side: Side, args: &[&str]) -> Result<Vec<u8>> {
     rbd_in(side, args, &[]).await
 }
 
 /// `pool/image` of a reference.
-pub fn arg(image: &StorageRef) -> String {
+pub(crate) fn arg(image: &StorageRef) -> String {
     image.as_str().strip_prefix("rbd:").unwrap().to_owned()
 }
 
-pub fn image_ref(name: &str) -> StorageRef {
+pub(crate) fn image_ref(name: &str) -> StorageRef {
     StorageRef::new(format!("rbd:{POOL}/{name}"))
 }
 
-pub fn decision(reason: &str) -> Decision {
+pub(crate) fn decision(reason: &str) -> Decision {
     Decision {
         id: "lab".into(),
         operator: "lab".into(),
@@ -127,12 +127,12 @@ pub fn decision(reason: &str) -> Decision {
     }
 }
 
-pub fn token(test: &str) -> Token {
+pub(crate) fn token(test: &str) -> Token {
     Token::of(&JobId::new(RandomIds.next()), &TaskKey::new(test))
 }
 
 /// Writes bytes into an image: a difference of one extent, applied.
-pub async fn write(side: Side, image: &StorageRef, offset: u64, data: &[u8]) -> Result<()> {
+pub(crate) async fn write(side: Side, image: &StorageRef, offset: u64, data: &[u8]) -> Result<()> {
     let mut diff = b"rbd diff v1\nw".to_vec();
     diff.extend(offset.to_le_bytes());
     diff.extend((data.len() as u64).to_le_bytes());
@@ -143,7 +143,7 @@ pub async fn write(side: Side, image: &StorageRef, offset: u64, data: &[u8]) -> 
         .map(drop)
 }
 
-pub async fn read(side: Side, image: &StorageRef, snapshot: Option<&str>, offset: u64, len: usize) -> Result<Vec<u8>> {
+pub(crate) async fn read(side: Side, image: &StorageRef, snapshot: Option<&str>, offset: u64, len: usize) -> Result<Vec<u8>> {
     let spec = snapshot.map_or_else(|| arg(image), |s| format!("{}@{s}", arg(image)));
     let all = rbd(side, &["export", "--no-progress", &spec, "-"]).await?;
     let end = (offset as usize + len).min(all.len());
@@ -151,14 +151,14 @@ pub async fn read(side: Side, image: &StorageRef, snapshot: Option<&str>, offset
 }
 
 /// The two sites of the lab in one mode.
-pub struct Lab {
-    pub mode: ReplicationMode,
-    pub a: Arc<Ceph>,
-    pub b: Arc<Ceph>,
+pub(crate) struct Lab {
+    pub(crate) mode: ReplicationMode,
+    pub(crate) a: Arc<Ceph>,
+    pub(crate) b: Arc<Ceph>,
 }
 
 impl Lab {
-    pub fn new(mode: ReplicationMode) -> Self {
+    pub(crate) fn new(mode: ReplicationMode) -> Self {
         Self {
             mode,
             a: Arc::new(ceph(Side::Primary)),
@@ -212,7 +212,7 @@ impl StorageFixture for Lab {
 }
 
 /// Removes an image whatever its state: the way an administrator would.
-pub async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
+pub(crate) async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
     let spec = arg(image);
     let Ok(info) = rbd(side, &["info", &spec, "--format", "json"]).await else {
         return Ok(());
@@ -244,7 +244,7 @@ pub async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
 }
 
 /// Removes images on both sites, trying again while they are busy.
-pub async fn clean(images: &[&StorageRef]) {
+pub(crate) async fn clean(images: &[&StorageRef]) {
     eventually("the test's images are removed", Duration::from_secs(120), || async {
         for side in Side::BOTH {
             for image in images {
@@ -264,7 +264,7 @@ pub async fn clean(images: &[&StorageRef]) {
 }
 
 /// Polls until `look` gives a value; panics when it does not in time.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> F,
