@@ -1,1 +1,26 @@
-//! NeverStop.
+//! The cloud provider for OpenStack: Keystone, Nova, Placement, Neutron and Cinder behind
+//! [`ns_core::provider::CloudProvider`].
+//!
+//! A thin client of its own on HTTP: `config` says where, `auth`, `session` and `call` log in and call, `error` tells what a
+//! refusal means, `paging` lists; `inventory` reads, `create` makes and removes, `volume` turns storage images into volumes
+//! and back, `mark` says where tokens are kept. It knows no job and no plan.
+
+mod auth;
+mod call;
+mod check;
+mod clouds_yaml;
+mod config;
+mod create;
+mod error;
+mod inventory;
+mod mark;
+mod paging;
+mod poll;
+mod provider;
+mod session;
+#[cfg(test)]
+mod testing;
+mod volume;
+
+pub use config::{Auth, Domain, Interface, OpenStackConfig, Project, Timing};
+pub use provider::OpenStack;

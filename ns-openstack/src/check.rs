@@ -1,0 +1,142 @@
+//! The connection check (CL-02): log in afresh, look for the services, try the rights that recovery needs. Changes
+//! nothing.
+
+use crate::auth::{Grant, Scope};
+use crate::config::Auth;
+use crate::error::Service;
+use crate::session::Session;
+use ns_core::provider::CloudReport;
+use ns_core::{ErrorKind, Result};
+use serde_json::{Value, json};
+
+/// What this crate asks of the services at least.
+const NEEDED: [(Service, &str, (u32, u32)); 2] = [
+    (Service::Compute, "a chosen host", (2, 74)),
+    (Service::Volume, "volume groups", (3, 13)),
+];
+/// Roles that are needed, or come with the needed one.
+const KNOWN_ROLES: [&str; 4] = ["admin", "manager", "member", "reader"];
+/// From this many seconds on a clock is worth a word: token times and log entries stop fitting together.
+const SKEW_SECONDS: i64 = 30;
+
+pub(crate) async fn check(session: &Session) -> Result<CloudReport> {
+    // Not from the cache: that could be a token of a password that is valid no more.
+    let (grant, clock_skew_seconds) = session.log_in(&Scope::Home).await?;
+    session.forget(&Scope::Home).await;
+    let mut report = CloudReport {
+        cloud_id: session.config.auth_url.to_string(),
+        user: format!("{} in project {}", grant.user.name, grant.project.name),
+        missing_rights: Vec::new(),
+        excess_rights: excess(&grant),
+        clock_skew_seconds,
+        services: Vec::new(),
+        warnings: Vec::new(),
+    };
+    for service in Service::ALL {
+        match grant.endpoint(service, &session.config) {
+            Ok(_) => {
+                let version = version(session, service).await?;
+                let shown = version.map_or_else(|| "unknown".to_owned(), |(major, minor)| format!("{major}.{minor}"));
+                for (_, what, (major, minor)) in NEEDED.iter().filter(|(s, ..)| *s == service) {
+                    if version.is_some_and(|version| version < (*major, *minor)) {
+                        let older = format!("{} {shown} is older than {major}.{minor}: no {what}", service.as_str());
+                        report.warnings.push(older);
+                    }
+                }
+                report.services.push((service.as_str().to_owned(), shown));
+            }
+            // Capacity is then taken from the compute service.
+            Err(_) if service == Service::Placement => {
+                report
+                    .warnings
+                    .push("no placement service: capacity is told without overcommit".to_owned());
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    report.missing_rights = missing(session).await?;
+    report.warnings.extend(warnings(session, clock_skew_seconds));
+    Ok(report)
+}
+
+fn excess(grant: &Grant) -> Vec<String> {
+    let known = |name: &str| KNOWN_ROLES.iter().any(|role| role.eq_ignore_ascii_case(name));
+    let roles = grant.roles.iter().filter(|role| !known(&role.name));
+    roles.map(|role| format!("role {}", role.name)).collect()
+}
+
+fn warnings(session: &Session, skew: i64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if session.config.auth_url.scheme() == "http" {
+        warnings.push("plain http: password and tokens can be read on the way (SEC-08)".to_owned());
+    }
+    if matches!(session.config.auth, Auth::ApplicationCredential { .. }) {
+        warnings.push("an application credential recovers into its own project only".to_owned());
+    }
+    if skew.abs() >= SKEW_SECONDS {
+        warnings.push(format!("the cloud's clock differs by {skew} s"));
+    }
+    warnings
+}
+
+/// The rights that are not there, each tried by a call that changes nothing.
+async fn missing(session: &Session) -> Result<Vec<String>> {
+    use Service::{Compute, Identity, Volume};
+    const READS: [(Service, &[&str], &str); 7] = [
+        (Identity, &["projects"], "identity: list projects"),
+        (Compute, &["os-hypervisors"], "compute: list hypervisors"),
+        (
+            Compute,
+            &["os-availability-zone", "detail"],
+            "compute: list hosts of zones",
+        ),
+        (Compute, &["servers"], "compute: list servers of all projects"),
+        (Volume, &["scheduler-stats", "get_pools"], "volume: list pools"),
+        (Volume, &["os-services"], "volume: list services"),
+        (Compute, &["os-services"], "compute: list services"),
+    ];
+    let mut missing = Vec::new();
+    for (service, path, right) in READS {
+        let mut call = session.get(service, path);
+        if right.ends_with("of all projects") {
+            call = call.query("all_tenants", "True").query("limit", "1");
+        }
+        match call.done().await {
+            Err(e) if e.kind() == ErrorKind::Denied => missing.push(right.to_owned()),
+            answer => answer?,
+        }
+    }
+    // No such host: with the right it is refused for that (400), without it for the right (403).
+    let nowhere = json!({"volume": {"host": "neverstop-check@none#none", "ref": {"source-name": "neverstop-check"}}});
+    match session.post(Volume, &["os-volume-manage"], nowhere).done().await {
+        Err(e) if e.kind() == ErrorKind::Denied => missing.push("volume: manage and unmanage".to_owned()),
+        Err(e) if e.kind().is_transient() || e.kind() == ErrorKind::Unauthenticated => return Err(e),
+        _ => {}
+    }
+    Ok(missing)
+}
+
+/// The highest microversion of a service, where it has them.
+async fn version(session: &Session, service: Service) -> Result<Option<(u32, u32)>> {
+    if service == Service::Network || service == Service::Identity {
+        return Ok(Some(if service == Service::Network { (2, 0) } else { (3, 0) }));
+    }
+    let body: Value = match session.root(service).await {
+        Ok(body) => body,
+        // Not every cloud lets its version page through.
+        Err(e) if !e.kind().is_transient() => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let all = body
+        .get("version")
+        .into_iter()
+        .chain(body.get("versions").and_then(Value::as_array).into_iter().flatten());
+    let highest = |version: &Value| {
+        let text = ["max_version", "version"]
+            .iter()
+            .find_map(|key| version.get(*key)?.as_str().filter(|t| !t.is_empty()))?;
+        let (major, minor) = text.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    Ok(all.filter_map(highest).max())
+}

@@ -1,0 +1,350 @@
+//! Reads `clouds.yaml`, the file in which OpenStack's own tools keep their clouds, with `secure.yaml` beside it laid
+//! over it. Knows the format, nothing of sessions. Errors name place and reason, never a line of the file: it holds
+//! passwords.
+
+use crate::config::{Auth, Domain, Interface, OpenStackConfig, Project, invalid};
+use ns_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+impl OpenStackConfig {
+    /// Reads the named cloud.
+    ///
+    /// Without `path` the file is looked for where OpenStack's tools do: `OS_CLIENT_CONFIG_FILE`, the working folder,
+    /// `~/.config/openstack`, `/etc/openstack`; the first that exists counts. `secure.yaml` (or
+    /// `OS_CLIENT_SECURE_FILE`) in the same folder is laid over it. A cloud with an `http` address needs
+    /// `allow_http` set on the result (SEC-08).
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file or cloud; `Invalid` for a file that cannot be understood.
+    pub fn from_clouds_yaml(path: Option<&Path>, cloud: &str) -> Result<Self> {
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => search(&candidates())?,
+        };
+        let mut clouds = read(&path)?.ok_or_else(|| no_file(std::slice::from_ref(&path)))?;
+        let secure =
+            std::env::var_os("OS_CLIENT_SECURE_FILE").map_or_else(|| path.with_file_name("secure.yaml"), PathBuf::from);
+        if let Some(secrets) = read(&secure)? {
+            overlay(&mut clouds, secrets);
+        }
+        parse(clouds, cloud).map_err(|e| e.with("file", path.display()).with("cloud", cloud))
+    }
+}
+
+fn candidates() -> Vec<PathBuf> {
+    if let Some(named) = std::env::var_os("OS_CLIENT_CONFIG_FILE") {
+        return vec![named.into()];
+    }
+    let user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
+    [
+        Some(PathBuf::new()),
+        user.map(|dir| dir.join("openstack")),
+        Some("/etc/openstack".into()),
+    ]
+    .into_iter()
+    .flatten()
+    .flat_map(|dir| [dir.join("clouds.yaml"), dir.join("clouds.yml")])
+    .collect()
+}
+
+fn search(candidates: &[PathBuf]) -> Result<PathBuf> {
+    let found = candidates.iter().find(|path| path.is_file());
+    found.cloned().ok_or_else(|| no_file(candidates))
+}
+
+fn no_file(looked: &[PathBuf]) -> Error {
+    let looked: Vec<_> = looked.iter().map(|p| p.display().to_string()).collect();
+    Error::new(ErrorKind::NotFound, "clouds_yaml.missing", "there is no clouds.yaml").with("looked", looked.join(" "))
+}
+
+/// The file as a tree; none when it does not exist.
+fn read(path: &Path) -> Result<Option<Value>> {
+    let bad = |why: String| Error::new(ErrorKind::Invalid, "clouds_yaml.unreadable", why).with("file", path.display());
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(bad(format!("cannot be read: {e}"))),
+    };
+    // Only the place is told: the parser's own message quotes the file.
+    serde_saphyr::from_str(&text).map(Some).map_err(|e| match e.location() {
+        Some(place) => bad(format!("not YAML at line {} column {}", place.line(), place.column())),
+        None => bad("not YAML".to_owned()),
+    })
+}
+
+/// Lays `over` over `base`, member by member.
+fn overlay(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+#[derive(Deserialize)]
+struct Cloud {
+    #[serde(default)]
+    auth: AuthSection,
+    auth_type: Option<String>,
+    region_name: Option<String>,
+    interface: Option<String>,
+    endpoint_type: Option<String>,
+    cacert: Option<PathBuf>,
+    verify: Option<bool>,
+    profile: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct AuthSection {
+    auth_url: Option<Text>,
+    username: Option<Text>,
+    password: Option<Text>,
+    project_name: Option<Text>,
+    project_id: Option<Text>,
+    tenant_name: Option<Text>,
+    user_domain_name: Option<Text>,
+    user_domain_id: Option<Text>,
+    project_domain_name: Option<Text>,
+    project_domain_id: Option<Text>,
+    domain_name: Option<Text>,
+    domain_id: Option<Text>,
+    default_domain: Option<Text>,
+    application_credential_id: Option<Text>,
+    application_credential_secret: Option<Text>,
+}
+
+/// A scalar as text: `password: 12345` is a number to YAML and a password to its author.
+#[derive(Deserialize, Clone)]
+#[serde(untagged)]
+enum Text {
+    Word(String),
+    Number(serde_json::Number),
+    Flag(bool),
+}
+
+impl Text {
+    fn into_string(self) -> String {
+        match self {
+            Self::Word(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
+}
+
+fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
+    let section = clouds
+        .get_mut("clouds")
+        .and_then(|all| all.get_mut(name))
+        .map(Value::take);
+    let section = section.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            "clouds_yaml.cloud",
+            "the file has no cloud of this name",
+        )
+    })?;
+    // serde's message could quote a value; the kind of mistake is enough.
+    let cloud: Cloud = serde_json::from_value(section)
+        .map_err(|_| invalid("clouds", "clouds_yaml.form", "a value of the cloud has the wrong form"))?;
+    if cloud.profile.is_some() {
+        return Err(invalid("profile", "clouds_yaml.profile", "profiles are not supported")
+            .with_remedy("write the profile's values into the cloud's section"));
+    }
+    if cloud.verify == Some(false) {
+        return Err(
+            invalid("verify", "clouds_yaml.verify", "certificates are always checked")
+                .with_remedy("give the authority's certificate in cacert"),
+        );
+    }
+    let a = cloud.auth;
+    let auth_url = required("auth_url", a.auth_url.clone())?;
+    let auth = auth(cloud.auth_type.as_deref(), a)?;
+    let mut config = OpenStackConfig::new(&auth_url, auth)?;
+    config.region = cloud.region_name;
+    config.ca_file = cloud.cacert;
+    config.interface = match cloud.interface.or(cloud.endpoint_type).as_deref() {
+        None | Some("public" | "publicURL") => Interface::Public,
+        Some("internal" | "internalURL") => Interface::Internal,
+        Some("admin" | "adminURL") => Interface::Admin,
+        Some(other) => {
+            let why = format!("{other} is none of public, internal, admin");
+            return Err(invalid("interface", "clouds_yaml.interface", &why));
+        }
+    };
+    Ok(config)
+}
+
+fn auth(kind: Option<&str>, a: AuthSection) -> Result<Auth> {
+    match kind {
+        Some("v3applicationcredential") => {}
+        None if a.application_credential_id.is_some() => {}
+        None | Some("password" | "v3password") => return password(a),
+        Some(other) => {
+            let why = format!("the way to log in {other} is not supported");
+            return Err(invalid("auth_type", "clouds_yaml.auth_type", &why)
+                .with_remedy("use password or v3applicationcredential"));
+        }
+    }
+    Ok(Auth::ApplicationCredential {
+        id: required("application_credential_id", a.application_credential_id)?,
+        secret: required("application_credential_secret", a.application_credential_secret)?.into(),
+    })
+}
+
+fn password(a: AuthSection) -> Result<Auth> {
+    let common = || {
+        let id = a.domain_id.clone().or_else(|| a.default_domain.clone());
+        domain(a.domain_name.clone(), id)
+    };
+    let user_domain = domain(a.user_domain_name, a.user_domain_id)
+        .or_else(common)
+        .unwrap_or_default();
+    let project = match (a.project_id, a.project_name.or(a.tenant_name)) {
+        (Some(id), _) => Project::Id(id.into_string()),
+        (None, name) => {
+            let domain = domain(a.project_domain_name, a.project_domain_id).or_else(common);
+            Project::Name(required("project_name", name)?, domain.unwrap_or_default())
+        }
+    };
+    Ok(Auth::Password {
+        username: required("username", a.username)?,
+        user_domain,
+        project,
+        password: required("password", a.password)?.into(),
+    })
+}
+
+fn domain(name: Option<Text>, id: Option<Text>) -> Option<Domain> {
+    let id = id.map(|id| Domain::Id(id.into_string()));
+    id.or_else(|| name.map(|name| Domain::Name(name.into_string())))
+}
+
+fn required(field: &str, value: Option<Text>) -> Result<String> {
+    let text = value.map(Text::into_string).filter(|text| !text.is_empty());
+    text.ok_or_else(|| invalid(field, "clouds_yaml.field", "the cloud's section lacks this field"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    const CLOUDS: &str = "
+clouds:
+  plain:
+    auth: {auth_url: 'https://c:5000', username: u, project_name: p, user_domain_name: Default, project_domain_id: default}
+    region_name: RegionOne
+    interface: internal
+    cacert: /ca.pem
+  number:
+    auth: {auth_url: 'https://c:5000', username: u, project_id: p1, password: 12345}
+  app:
+    auth_type: v3applicationcredential
+    auth: {auth_url: 'https://c:5000', application_credential_id: ac, application_credential_secret: shh}
+  insecure: {verify: false, auth: {auth_url: 'https://c', username: u, project_name: p, password: x}}
+  profiled: {profile: vexxhost, auth: {username: u}}
+  token: {auth_type: v3token, auth: {auth_url: 'https://c', token: hush}}
+  bare: {auth: {auth_url: 'https://c', username: u, password: x}}
+  edge: {interface: edge, auth: {auth_url: 'https://c', username: u, project_name: p, password: x}}
+  shape: {auth: [hush]}
+";
+
+    fn folder(secure: Option<&str>) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clouds.yaml");
+        std::fs::write(&path, CLOUDS).unwrap();
+        if let Some(secure) = secure {
+            std::fs::write(dir.path().join("secure.yaml"), secure).unwrap();
+        }
+        (dir, path)
+    }
+
+    #[test]
+    fn password_comes_from_secure_yaml() {
+        let (_dir, path) = folder(Some("clouds: {plain: {auth: {password: hidden}}}"));
+        let config = OpenStackConfig::from_clouds_yaml(Some(&path), "plain").unwrap();
+        assert_eq!(config.auth_url.as_str(), "https://c:5000/v3");
+        assert_eq!(config.region.as_deref(), Some("RegionOne"));
+        assert_eq!(config.interface, Interface::Internal);
+        assert_eq!(config.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+        let Auth::Password {
+            username,
+            user_domain,
+            project,
+            password,
+        } = &config.auth
+        else {
+            panic!("{config:?}")
+        };
+        assert_eq!((username.as_str(), password.expose_secret()), ("u", "hidden"));
+        assert_eq!(*user_domain, Domain::Name("Default".into()));
+        assert_eq!(*project, Project::Name("p".into(), Domain::Id("default".into())));
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn numbers_are_passwords_too() {
+        let (_dir, path) = folder(None);
+        let config = OpenStackConfig::from_clouds_yaml(Some(&path), "number").unwrap();
+        let Auth::Password { password, project, .. } = config.auth else {
+            panic!()
+        };
+        assert_eq!(password.expose_secret(), "12345");
+        assert_eq!(project, Project::Id("p1".into()));
+    }
+
+    #[test]
+    fn application_credential() {
+        let (_dir, path) = folder(None);
+        let config = OpenStackConfig::from_clouds_yaml(Some(&path), "app").unwrap();
+        let Auth::ApplicationCredential { id, secret } = config.auth else {
+            panic!()
+        };
+        assert_eq!((id.as_str(), secret.expose_secret()), ("ac", "shh"));
+    }
+
+    #[test]
+    fn mistakes_are_named_and_secrets_are_not() {
+        let (dir, path) = folder(None);
+        for (cloud, kind, code) in [
+            ("none", ErrorKind::NotFound, "clouds_yaml.cloud"),
+            ("plain", ErrorKind::Invalid, "clouds_yaml.field"), // no password without secure.yaml
+            ("insecure", ErrorKind::Invalid, "clouds_yaml.verify"),
+            ("profiled", ErrorKind::Invalid, "clouds_yaml.profile"),
+            ("token", ErrorKind::Invalid, "clouds_yaml.auth_type"),
+            ("bare", ErrorKind::Invalid, "clouds_yaml.field"),
+            ("edge", ErrorKind::Invalid, "clouds_yaml.interface"),
+            ("shape", ErrorKind::Invalid, "clouds_yaml.form"),
+        ] {
+            let error = OpenStackConfig::from_clouds_yaml(Some(&path), cloud).expect_err(cloud);
+            assert_eq!((error.kind(), error.code()), (kind, code), "{cloud}: {error}");
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
+        std::fs::write(&path, "clouds: {x: {auth: {password: 'hush").unwrap();
+        let error = OpenStackConfig::from_clouds_yaml(Some(&path), "x").unwrap_err();
+        assert_eq!(error.code(), "clouds_yaml.unreadable");
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        let error = OpenStackConfig::from_clouds_yaml(Some(&dir.path().join("no.yaml")), "x").unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::NotFound, "clouds_yaml.missing")
+        );
+    }
+
+    #[test]
+    fn first_file_that_exists_counts() {
+        let (dir, path) = folder(None);
+        let other = dir.path().join("other.yaml");
+        assert_eq!(search(&[other.clone(), path.clone()]).unwrap(), path);
+        std::fs::write(&other, "").unwrap();
+        assert_eq!(search(&[other.clone(), path]).unwrap(), other);
+    }
+}

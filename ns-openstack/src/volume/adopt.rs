@@ -1,0 +1,373 @@
+//! Adoption: a storage image becomes a volume. Cinder accepts first and finds out later; what comes of it is waited for,
+//! and where it fails, nothing of it stays.
+
+use super::{Record, act, release, show};
+use crate::auth::Scope;
+use crate::error::Service::Volume;
+use crate::inventory::volume::{Pool, pools, rbd};
+use crate::paging::{Item, List};
+use crate::poll::Poll;
+use crate::session::Session;
+use ns_core::model::StorageRef;
+use ns_core::provider::{AdoptSpec, CreatedKind, Handle, TOKEN_KEY, Token};
+use ns_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Microversion of the list of images that could be managed.
+const MANAGEABLE: &str = "3.8";
+/// That list opens every image of the pool.
+const MANAGEABLE_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// All volumes with this token.
+async fn marked(session: &Session, token: &Token) -> Result<Vec<Record>> {
+    let filter = json!({TOKEN_KEY: token.as_str()}).to_string();
+    let list = List::new(Volume, &["volumes", "detail"], "volumes")
+        .with("all_tenants", "True")
+        .with("metadata", filter);
+    let mut found: Vec<Record> = list.all(session).await?;
+    found.retain(|record| {
+        record
+            .metadata
+            .get(TOKEN_KEY)
+            .is_some_and(|value| value == token.as_str())
+    });
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+/// Finds the volume made with this token, in whatever state it is.
+pub(crate) async fn find(session: &Session, token: &Token) -> Result<Option<Handle>> {
+    let Some(record) = marked(session, token).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let pools = pools(session).await?;
+    Ok(Some(handle(&record, &pools)))
+}
+
+fn handle(record: &Record, all: &[Pool]) -> Handle {
+    // The image gets its new name before the volume is `available`; before that, and in error, it has the old one.
+    let named = matches!(
+        record.status.as_str(),
+        "available" | "in-use" | "reserved" | "attaching" | "detaching"
+    );
+    let pool = all
+        .iter()
+        .find(|pool| Some(pool.name.as_str()) == record.host.as_deref());
+    let storage = pool
+        .and_then(Pool::rbd_pool)
+        .filter(|_| named)
+        .map(|pool| rbd(pool, &record.id));
+    Handle {
+        kind: CreatedKind::Volume,
+        id: record.id.as_str().into(),
+        tenant: record.tenant.as_deref().map(Into::into),
+        storage,
+    }
+}
+
+/// Makes a volume of a storage image.
+pub(crate) async fn adopt(session: &Session, spec: &AdoptSpec, token: &Token) -> Result<Handle> {
+    let (rbd_pool, image) = image_of(&spec.storage)?;
+    let known = marked(session, token).await?.into_iter().next();
+    let all = pools(session).await?;
+    let (record, pool) = match known {
+        Some(record) => {
+            let host = record.host.clone();
+            let pool = all.iter().find(|pool| Some(&pool.name) == host.as_ref());
+            (settle(session, &record.id).await?, pool)
+        }
+        None => (None, None),
+    };
+    let (record, pool) = match (record, pool) {
+        (Some(record), Some(pool)) => (record, pool),
+        // None yet, or one whose adoption failed and that has been let go of.
+        _ => {
+            let pool = choose_pool(session, &all, rbd_pool, &spec.volume_type).await?;
+            (manage(session, spec, token, pool, image).await?, pool)
+        }
+    };
+    complete(session, spec, &record.id).await?;
+    let record = show(session, &record.id).await?.ok_or_else(|| vanished(&record.id))?;
+    let handle = handle(&record, &all);
+    if handle.storage.is_none() {
+        let message = "the volume left its state while it was adopted";
+        return Err(Error::new(ErrorKind::Conflict, "volume.state", message)
+            .with("volume", &record.id)
+            .with("status", &record.status)
+            .with("pool", &pool.name));
+    }
+    Ok(handle)
+}
+
+/// Pool and image of `rbd:pool/image`.
+fn image_of(storage: &StorageRef) -> Result<(&str, &str)> {
+    let invalid = || {
+        Error::new(
+            ErrorKind::Invalid,
+            "volume.storage",
+            "not a reference to an RBD image (rbd:pool/image)",
+        )
+        .with_field("storage")
+        .with("storage", storage)
+    };
+    let path = storage.as_str().strip_prefix("rbd:").ok_or_else(invalid)?;
+    match path.split('/').collect::<Vec<_>>()[..] {
+        [pool, image] if !pool.is_empty() && !image.is_empty() => Ok((pool, image)),
+        [_, _, _] => Err(Error::new(
+            ErrorKind::Unsupported,
+            "volume.namespace",
+            "Cinder does not reach into namespaces of a pool",
+        )
+        .with("storage", storage)),
+        _ => Err(invalid()),
+    }
+}
+
+async fn choose_pool<'a>(session: &Session, all: &'a [Pool], rbd_pool: &str, volume_type: &str) -> Result<&'a Pool> {
+    let backend = backend_of(session, volume_type).await?;
+    let here = || all.iter().filter(|pool| pool.rbd_pool() == Some(rbd_pool));
+    let fitting = here().filter(|pool| pool.is_backend(backend.as_deref()));
+    fitting.max_by_key(|pool| pool.is_up()).ok_or_else(|| {
+        let (code, message, remedy) = if here().next().is_some() {
+            (
+                "volume.type_elsewhere",
+                "volumes of this type are not kept in this pool",
+                "choose a type of this pool's back end",
+            )
+        } else {
+            (
+                "volume.no_backend",
+                "no volume service of the cloud keeps its volumes in this pool",
+                "give the cloud a back end for the pool",
+            )
+        };
+        Error::new(ErrorKind::Rejected, code, message)
+            .with("pool", rbd_pool)
+            .with("volume_type", volume_type)
+            .with_remedy(remedy)
+    })
+}
+
+/// The back end that a volume type names, if it names one.
+async fn backend_of(session: &Session, volume_type: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Type {
+        id: String,
+        name: String,
+        #[serde(default)]
+        extra_specs: Option<BTreeMap<String, String>>,
+    }
+    impl Item for Type {
+        fn marker(&self) -> &str {
+            &self.id
+        }
+    }
+    let list = List::new(Volume, &["types"], "volume_types").with("is_public", "None");
+    let types: Vec<Type> = list.all(session).await?;
+    let found = types.into_iter().find(|t| t.name == volume_type || t.id == volume_type);
+    let found = found.ok_or_else(|| {
+        Error::new(ErrorKind::Rejected, "volume.type", "the cloud has no such volume type")
+            .with_field("volume_type")
+            .with("volume_type", volume_type)
+    })?;
+    Ok(found
+        .extra_specs
+        .and_then(|mut specs| specs.remove("volume_backend_name")))
+}
+
+/// Asks Cinder to take the image, and waits for what comes of it: the accepted call means nothing yet.
+async fn manage(session: &Session, spec: &AdoptSpec, token: &Token, pool: &Pool, image: &str) -> Result<Record> {
+    let mut metadata = spec.metadata.clone();
+    metadata.insert(TOKEN_KEY.to_owned(), token.as_str().to_owned());
+    let mut volume = json!({
+        "host": pool.name, "ref": {"source-name": image}, "name": spec.name, "volume_type": spec.volume_type,
+        "bootable": spec.bootable, "metadata": metadata,
+    });
+    if let Some(zone) = &spec.availability_zone {
+        volume["availability_zone"] = json!(zone);
+    }
+    #[derive(Deserialize)]
+    struct Made {
+        volume: MadeVolume,
+    }
+    #[derive(Deserialize)]
+    struct MadeVolume {
+        id: String,
+    }
+    let tenant = Scope::Tenant(spec.tenant.id()?.to_owned());
+    let call = session
+        .post(Volume, &["os-volume-manage"], json!({"volume": volume}))
+        .scope(&tenant);
+    let made: Made = call.json().await.map_err(|e| e.with("image", &spec.storage))?;
+    match settle(session, &made.volume.id).await? {
+        Some(record) => Ok(record),
+        None => Err(why_not(session, spec, pool, image, &tenant).await?),
+    }
+}
+
+/// Waits until an adoption is over. A failed one is let go of, and none is given.
+async fn settle(session: &Session, id: &str) -> Result<Option<Record>> {
+    let mut poll = Poll::new(&session.config.timing);
+    loop {
+        let Some(record) = show(session, id).await? else {
+            return Ok(None);
+        };
+        match record.status.as_str() {
+            "available" | "in-use" | "reserved" | "attaching" | "detaching" => return Ok(Some(record)),
+            status if status.starts_with("error") => {
+                release(session, &id.into()).await?;
+                return Ok(None);
+            }
+            _ => poll.pause().await,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Manageable {
+    reference: Reference,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    safe_to_manage: bool,
+    #[serde(default)]
+    reason_not_safe: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(rename = "source-name", default)]
+    source: String,
+}
+
+/// Why an accepted adoption ended in error. Cinder does not say; what it shows of image and quota does.
+async fn why_not(session: &Session, spec: &AdoptSpec, pool: &Pool, image: &str, tenant: &Scope) -> Result<Error> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(rename = "manageable-volumes")]
+        images: Vec<Manageable>,
+    }
+    let failed = |kind, code: &str, message: &str| {
+        Error::new(kind, format!("volume.{code}"), message)
+            .with("image", &spec.storage)
+            .with("pool", &pool.name)
+    };
+    let call = session
+        .get(Volume, &["manageable_volumes", "detail"])
+        .query("host", &pool.name);
+    let list: List = call.version(MANAGEABLE).timeout(MANAGEABLE_TIMEOUT).json().await?;
+    let Some(found) = list.images.into_iter().find(|i| i.reference.source == image) else {
+        return Ok(failed(
+            ErrorKind::NotFound,
+            "image",
+            "there is no such image in the pool",
+        ));
+    };
+    if let Some(full) = full_quota(session, tenant, &spec.volume_type, found.size).await? {
+        let message = format!("the project's quota of {full} is exhausted");
+        return Ok(failed(ErrorKind::Quota, "quota", &message)
+            .with("needs_gib", found.size)
+            .with_remedy("raise the project's quota or free what it does not need"));
+    }
+    let reason = found.reason_not_safe.unwrap_or_default();
+    Ok(match reason.as_str() {
+        "already managed" => failed(
+            ErrorKind::Conflict,
+            "already_managed",
+            "the image belongs to another volume",
+        ),
+        _ if !found.safe_to_manage => failed(
+            ErrorKind::Rejected,
+            "image_read_only",
+            "the image is a replica or in use: the cloud cannot rename it",
+        )
+        .with("reason", reason)
+        .with_remedy("promote the image and let nobody have it open"),
+        _ => failed(
+            ErrorKind::Rejected,
+            "manage",
+            "the volume service could not take the image",
+        )
+        .with_remedy("its log tells why"),
+    })
+}
+
+/// The quota that a volume of this size goes beyond, if one.
+async fn full_quota(session: &Session, tenant: &Scope, volume_type: &str, gib: u64) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Quota {
+        limit: i64,
+        in_use: i64,
+        #[serde(default)]
+        reserved: i64,
+    }
+    let Scope::Tenant(id) = tenant else { return Ok(None) };
+    let answer: Value = session
+        .get(Volume, &["os-quota-sets", id])
+        .query("usage", "True")
+        .json()
+        .await?;
+    let gib = i64::try_from(gib).unwrap_or(i64::MAX);
+    let needed = [
+        ("gigabytes".to_owned(), gib),
+        (format!("gigabytes_{volume_type}"), gib),
+        ("volumes".to_owned(), 1),
+        (format!("volumes_{volume_type}"), 1),
+    ];
+    let is_full = |(name, amount): &(String, i64)| {
+        let quota = answer.get("quota_set").and_then(|all| all.get(name)).cloned()?;
+        let quota: Quota = serde_json::from_value(quota).ok()?;
+        let used = quota.in_use.saturating_add(quota.reserved).saturating_add(*amount);
+        (quota.limit >= 0 && used > quota.limit).then(|| name.clone())
+    };
+    Ok(needed.iter().find_map(is_full))
+}
+
+/// Puts back what Cinder does not take from the image, and reads it back.
+async fn complete(session: &Session, spec: &AdoptSpec, id: &str) -> Result<()> {
+    let lacks = |record: &Record| {
+        let image = &spec.image_metadata;
+        let properties = !image
+            .iter()
+            .all(|(key, value)| record.volume_image_metadata.get(key) == Some(value));
+        (properties, (record.bootable == "true") != spec.bootable)
+    };
+    let now = show(session, id).await?.ok_or_else(|| vanished(id))?;
+    let (properties, bootable) = lacks(&now);
+    if properties {
+        act(
+            session,
+            id,
+            json!({"os-set_image_metadata": {"metadata": spec.image_metadata}}),
+        )
+        .await?;
+    }
+    if bootable {
+        act(session, id, json!({"os-set_bootable": {"bootable": spec.bootable}})).await?;
+    }
+    let now = show(session, id).await?.ok_or_else(|| vanished(id))?;
+    match lacks(&now) {
+        (false, false) => Ok(()),
+        (properties, _) => {
+            let what = if properties { "image metadata" } else { "bootable flag" };
+            Err(Error::new(
+                ErrorKind::Rejected,
+                "volume.read_back",
+                format!("the volume did not keep its {what}"),
+            )
+            .with("volume", id))
+        }
+    }
+}
+
+fn vanished(id: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "volume.vanished",
+        "the volume was let go of while it was adopted",
+    )
+    .with("volume", id)
+}
