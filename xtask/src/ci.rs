@@ -1,28 +1,215 @@
-//! `cargo xtask ci`: the checks, in order.
-use anyhow::{Result, bail};
-use std::process::Command;
+//! `cargo xtask ci`: every check in order, each with a heading and its time, a table in the end. The same list runs on a
+//! developer's machine and in CI; a step can be run alone by its name.
+use crate::lab::{self, state::State};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
 
-/// One check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// Pinned: another version may know other rules.
+const CARGO_DENY: &str = "0.20.2";
+
+/// One check; the order here is the order they run in, the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
     /// Formatting
     Fmt,
+    /// Lints, warnings are errors
+    Clippy,
+    /// Tests of every package, without the lab
+    Test,
+    /// Documentation, warnings are errors
+    Doc,
+    /// Forbidden crates, licences, sources
+    Deny,
+    /// The quickstart runs
+    Examples,
+    /// Bring the lab up
+    LabUp,
+    /// Tests against the lab
+    LabTests,
+    /// Take the lab down
+    LabDown,
 }
 
-/// Runs the named steps, or all of them.
-pub(crate) fn run(_steps: &[Step]) -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])
+impl Step {
+    /// Runs it.
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Fmt => cargo(&["fmt", "--all", "--check"], &[]),
+            Self::Clippy => {
+                let args = [
+                    "--workspace",
+                    "--all-targets",
+                    "--all-features",
+                    "--locked",
+                    "--",
+                    "-D",
+                    "warnings",
+                ];
+                cargo(&[&["clippy"], &args[..]].concat(), &[])
+            }
+            Self::Test => cargo(&["test", "--workspace", "--all-features", "--locked"], &[]),
+            Self::Doc => {
+                let args = ["doc", "--no-deps", "--workspace", "--all-features", "--locked"];
+                cargo(&args, &[("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
+            }
+            Self::Deny => deny(),
+            Self::Examples => cargo(
+                &["run", "--locked", "-p", "ns-examples", "--example", "quickstart"],
+                &[],
+            ),
+            Self::LabUp => lab::run(&lab::Verb::Up { only: None }),
+            Self::LabTests => lab_tests(&[]),
+            Self::LabDown => lab::run(&lab::Verb::Down),
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// How a step ended.
+enum End {
+    Passed(Duration),
+    Failed(Duration, anyhow::Error),
+    Skipped,
+}
+
+/// Runs the named steps, or all of them. Stops at the first failure, but takes down a lab that it brought up.
+pub(crate) fn run(named: &[Step]) -> Result<()> {
+    let begun = Instant::now();
+    let steps = if named.is_empty() {
+        Step::value_variants()
+    } else {
+        named
+    };
+    let mut ends: Vec<(Step, End)> = Vec::new();
+    for &step in steps {
+        let failed = ends.iter().any(|(_, end)| matches!(end, End::Failed(..)));
+        let lab_was_up = ends
+            .iter()
+            .any(|(done, end)| *done == Step::LabUp && !matches!(end, End::Skipped));
+        if failed && !(step == Step::LabDown && lab_was_up) {
+            ends.push((step, End::Skipped));
+            continue;
+        }
+        println!("\n=== {}", step.name());
+        let started = Instant::now();
+        let result = step.run();
+        let took = started.elapsed();
+        if let Err(error) = &result {
+            println!("--- {}: {error:#}", step.name());
+        }
+        ends.push((
+            step,
+            result.map_or_else(|error| End::Failed(took, error), |()| End::Passed(took)),
+        ));
+    }
+    println!("\n{:12} {:>8}", "step", "seconds");
+    for (step, end) in &ends {
+        let (word, took) = match end {
+            End::Passed(took) => ("passed", Some(took)),
+            End::Failed(took, _) => ("FAILED", Some(took)),
+            End::Skipped => ("skipped", None),
+        };
+        let seconds = took.map_or_else(|| "-".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
+        println!("{:12} {seconds:>8}  {word}", step.name());
+    }
+    println!("{:12} {:>8.1}", "all", begun.elapsed().as_secs_f64());
+    let failed = ends.into_iter().find_map(|(step, end)| match end {
+        End::Failed(_, error) => Some(error.context(step.name())),
+        End::Passed(_) | End::Skipped => None,
+    });
+    failed.map_or(Ok(()), Err)
 }
 
 /// Runs the end-to-end scenarios against the running lab.
 pub(crate) fn e2e() -> Result<()> {
-    cargo(&["test", "-p", "ns-tests", "--test", "e2e"])
+    lab_tests(&["--test", "e2e"])
 }
 
-fn cargo(args: &[&str]) -> Result<()> {
-    let status = Command::new("cargo").args(args).status()?;
+/// One at a time: they share the lab's two clouds.
+fn lab_tests(which: &[&str]) -> Result<()> {
+    let state = State::from_env()?;
+    let args = ["test", "--locked", "-p", "ns-tests", "--features", "lab"];
+    let one_by_one = ["--", "--test-threads=1"];
+    cargo(
+        &[&args[..], which, &one_by_one].concat(),
+        &[("NEVERSTOP_LAB", state.root().as_os_str())],
+    )
+}
+
+/// Advisories are not asked for: they change without a change here, and need the network.
+fn deny() -> Result<()> {
+    let root = target_dir()?.join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
+    let program = root.join("bin").join("cargo-deny");
+    if !program.exists() {
+        let install = [
+            "install",
+            "--quiet",
+            "--locked",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY,
+            "--root",
+        ];
+        command(Path::new("cargo"), |cargo| cargo.args(install).arg(&root))?;
+    }
+    let check = [
+        "--workspace",
+        "--all-features",
+        "--locked",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    command(&program, |deny| deny.args(check))
+}
+
+fn target_dir() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("read cargo metadata")?;
+    Ok(metadata["target_directory"]
+        .as_str()
+        .context("no target directory in cargo metadata")?
+        .into())
+}
+
+fn cargo(args: &[&str], env: &[(&str, &OsStr)]) -> Result<()> {
+    command(Path::new("cargo"), |cargo| cargo.args(args).envs(env.iter().copied()))
+}
+
+/// Runs a program with our own output, in the repository's root.
+fn command(program: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
+    let mut command = Command::new(program);
+    // a step alone must behave as in the whole run, whatever the caller's shell has set
+    arguments(command.env_remove("NEVERSTOP_LAB").current_dir(repository()?));
+    let status = command
+        .status()
+        .with_context(|| format!("start {}", program.display()))?;
     if !status.success() {
-        bail!("cargo {} failed: {status}", args.join(" "));
+        bail!("{} {status}", program.display());
     }
     Ok(())
+}
+
+/// Cargo tells a program it runs where its package is; ours lies in the repository's root.
+fn repository() -> Result<PathBuf> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    Ok(Path::new(&package)
+        .parent()
+        .context("the package has no parent folder")?
+        .to_owned())
 }

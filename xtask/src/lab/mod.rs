@@ -47,14 +47,6 @@ impl Site {
             Self::B => "site-b",
         }
     }
-
-    /// The other one.
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::A => Self::B,
-            Self::B => Self::A,
-        }
-    }
 }
 
 /// One half of the lab, to bring up alone.
