@@ -12,8 +12,7 @@ pub mod model;
 pub mod planning;
 pub mod ports;
 pub mod provider;
-#[path = "rules_tmp.rs"]
-mod rules;
+pub mod rules;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -5,7 +5,8 @@ use crate::engine::{kinds, put, remove};
 use crate::model::{
     CloudId, Cluster, ClusterId, GroupId, Instance, Inventory, OwnerGroupId, ProtectionGroup, RecoveryPlan,
 };
-use crate::{Error, ErrorKind, Result, rules};
+use crate::{Result, rules};
+use std::collections::BTreeSet;
 
 /// What to protect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,14 @@ impl ProtectionGroups<'_> {
             registered_at: now,
             modified_at: now,
         };
-        rules::check_group(&group, &cluster, &inventory, &others)?;
+        let facts = rules::GroupFacts {
+            source: &cluster,
+            inventory: &inventory,
+            groups: &others,
+            own_volume_groups: &BTreeSet::new(),
+            jobs: &[],
+        };
+        rules::check_group(&group, &facts)?;
         records
             .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
             .await?;
@@ -99,8 +107,7 @@ impl ProtectionGroups<'_> {
         let groups = records
             .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == cluster)
             .await?;
-        let taken = |id: &CloudId| groups.iter().any(|g| g.instances.contains(id));
-        Ok(inventory.instances.into_values().filter(|i| !taken(&i.id)).collect())
+        Ok(rules::unprotected(cluster, &inventory, &groups).cloned().collect())
     }
 
     /// Deletes a group that has no plan (PG-21).
@@ -111,15 +118,8 @@ impl ProtectionGroups<'_> {
         let records = self.session.inner.records();
         self.get(id).await?;
         let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
-        if let Some(plan) = plans.first() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "group.has_plan",
-                format!("plan {} protects the group", plan.name),
-            )
-            .with("plan", &plan.id)
-            .with_remedy("delete the plan first"));
-        }
+        let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
+        rules::check_group_delete(&plans)?;
         records.commit(vec![remove(kinds::GROUP, id.as_str())]).await
     }
 }

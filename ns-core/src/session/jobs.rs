@@ -224,6 +224,8 @@ impl Jobs<'_> {
                 assessment: &assessment,
                 points: &points,
                 jobs: &others,
+                warnings_acknowledged: false,
+                now: inner.clock.now(),
             },
         )?;
         if d.job_type == JobType::Failover && d.data_point == DataPoint::LatestData {

@@ -4,12 +4,13 @@ use super::{Page, Session};
 use crate::engine::kinds;
 use crate::engine::put;
 use crate::model::{
-    Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
-    ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, Work,
+    CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
+    ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
+    Work,
 };
-use crate::provider::ReplicationPhase;
-use crate::{Error, ErrorKind, Result, rules};
-use std::collections::BTreeMap;
+use crate::provider::{ReplicationPhase, Token};
+use crate::{Result, rules};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,8 +131,11 @@ impl Plans<'_> {
         let target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
         let source_inventory: Inventory = records.get(kinds::INVENTORY, source.id.as_str()).await?;
         let target_inventory: Inventory = records.get(kinds::INVENTORY, target.id.as_str()).await?;
+        let owned: Vec<_> = records
+            .all::<ProtectionGroup>(kinds::GROUP, |g| g.owner_group_id == group.owner_group_id)
+            .await?;
         let existing = records
-            .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
+            .all::<RecoveryPlan>(kinds::PLAN, |p| owned.iter().any(|g| g.id == p.group_id))
             .await?;
         let now = inner.clock.now();
         let plan = RecoveryPlan {
@@ -148,31 +152,27 @@ impl Plans<'_> {
             created_at: now,
             modified_at: now,
         };
-        if let Some(other) = existing.first() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "plan.exists",
-                format!("the group has the plan {}", other.name),
-            )
-            .with_field("group_id")
-            .with_remedy("change that plan, or delete it first"));
-        }
-        rules::check_plan(
-            &plan,
-            &group,
-            (&source, &source_inventory),
-            (&target, &target_inventory),
-        )?;
-        let capabilities = inner.providers(&target.id)?.storage.capabilities();
-        if !capabilities.modes.contains(&plan.replication_mode) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "plan.replication_mode",
-                "the storage has not got this mode",
-            )
-            .with_field("replication_mode")
-            .with_remedy("choose another mode"));
-        }
+        let world = rules::PlanWorld {
+            group: &group,
+            source: rules::Site {
+                cluster: &source,
+                inventory: &source_inventory,
+            },
+            target: rules::Site {
+                cluster: &target,
+                inventory: &target_inventory,
+            },
+            capabilities: &self.capabilities(&source.id, &target.id)?,
+            job_tenants: &BTreeSet::new(),
+        };
+        let inputs = rules::PlanInputs {
+            world,
+            plans: &existing,
+            jobs: &[],
+            source_may_be_down: false,
+            target_free_bytes: None,
+        };
+        rules::check_plan(&plan, &inputs)?;
         let work = Work::Protect {
             group_id: group.id,
             plan_id: plan.id.clone(),
@@ -212,41 +212,78 @@ impl Plans<'_> {
         let plan = self.get(id).await?;
         let group: ProtectionGroup = inner.records().get(kinds::GROUP, plan.group_id.as_str()).await?;
         let clusters = self.session.clusters();
-        let source_active = clusters.probe(&group.source_cluster).await? == ConnectionState::Active;
+        clusters.probe(&group.source_cluster).await?;
         let target_active = clusters.probe(&plan.target_cluster).await? == ConnectionState::Active;
-        let source: Inventory = inner
-            .records()
-            .get(kinds::INVENTORY, group.source_cluster.as_str())
+        let records = inner.records();
+        let (source, target): (Cluster, Cluster) = (
+            records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?,
+            records.get(kinds::CLUSTER, plan.target_cluster.as_str()).await?,
+        );
+        let (source_inventory, target_inventory): (Inventory, Inventory) = (
+            records.get(kinds::INVENTORY, source.id.as_str()).await?,
+            records.get(kinds::INVENTORY, target.id.as_str()).await?,
+        );
+        let jobs = records
+            .all::<JobSummary>(kinds::JOB, |j| j.work.plan_id() == id && rules::job_exists(j.state))
             .await?;
-        let members = crate::engine::group_inventory(&source, &group.instances);
-        let mut abnormal = Vec::new();
-        let mut unfinished = Vec::new();
-        for volume in members.volumes.keys() {
-            let Some(v) = plan.volumes.get(volume) else {
-                unfinished.push(volume.clone());
-                continue;
-            };
-            if !target_active {
-                continue;
-            }
+        let mut mirroring = BTreeMap::new();
+        for v in plan.volumes.values().filter(|_| target_active) {
             let storage = inner.providers(&plan.target_cluster)?.storage;
             let phase = match storage.find_replica(&v.replication_id).await? {
                 Some(image) => storage.status(&image).await?.phase,
                 None => ReplicationPhase::Unknown,
             };
-            match phase {
-                ReplicationPhase::Replicating => {}
-                ReplicationPhase::InitialCopy { .. } => unfinished.push(volume.clone()),
-                other => abnormal.push((volume.clone(), format!("{other:?}"))),
-            }
+            let state = match phase {
+                ReplicationPhase::Replicating => rules::Mirroring::Normal,
+                ReplicationPhase::InitialCopy { percent } => rules::Mirroring::InitialCopy { percent },
+                other => rules::Mirroring::Abnormal {
+                    reason: format!("{other:?}"),
+                },
+            };
+            mirroring.insert(v.volume_id.clone(), state);
         }
+        let world = rules::PlanWorld {
+            group: &group,
+            source: rules::Site {
+                cluster: &source,
+                inventory: &source_inventory,
+            },
+            target: rules::Site {
+                cluster: &target,
+                inventory: &target_inventory,
+            },
+            // Without providers the Target is inactive, and that is said.
+            capabilities: &self
+                .capabilities(&source.id, &target.id)
+                .unwrap_or_else(|_| rules::PlanCapabilities::all()),
+            job_tenants: &job_tenants(&jobs, &target_inventory),
+        };
         Ok(rules::assess(&rules::PlanFacts {
-            source_active,
-            target_active,
-            unfinished,
-            abnormal,
-            added: Vec::new(),
+            plan: &plan,
+            world,
+            preparing: jobs.iter().any(|j| matches!(j.work, Work::Protect { .. })),
+            mirroring: &mirroring,
         }))
+    }
+
+    /// What the providers can do for a plan. A Source that is not attached, since it is lost, is not asked.
+    fn capabilities(&self, source: &ClusterId, target: &ClusterId) -> Result<rules::PlanCapabilities> {
+        let inner = &self.session.inner;
+        let target = inner.providers(target)?;
+        let (cloud, storage) = (target.cloud.capabilities(), target.storage.capabilities());
+        let mut modes = storage.modes;
+        if let Ok(source) = inner.providers(source) {
+            let theirs = source.storage.capabilities().modes;
+            modes.retain(|mode| theirs.contains(mode));
+        }
+        Ok(rules::PlanCapabilities {
+            modes,
+            clone_replica: storage.clone_replica,
+            adopt: cloud.adopt,
+            choose_host: cloud.choose_host,
+            choose_floating_ip: cloud.choose_floating_ip,
+            multiattach: cloud.multiattach,
+        })
     }
 
     /// Ends a plan (PLAN-29): its points, snapshots, vault and mirroring go; the Source's volumes stay as they are. Gives the
@@ -264,20 +301,24 @@ impl Plans<'_> {
                 j.work.group_id() == &plan.group_id && j.state != JobState::Finished
             })
             .await?;
-        if !jobs.is_empty() {
-            let names: Vec<_> = jobs.iter().map(|j| j.id.to_string()).collect();
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "plan.has_jobs",
-                format!("jobs exist: {}", names.join(", ")),
-            )
-            .with("plan", id)
-            .with_remedy("end these jobs first"));
-        }
+        let jobs: Vec<_> = jobs.into_iter().map(|j| j.id).collect();
+        rules::check_plan_delete(&jobs)?;
         let work = Work::Unprotect {
             group_id: plan.group_id,
             plan_id: plan.id,
         };
         self.session.jobs().launch(work, None).await
     }
+}
+
+/// The tenants that these jobs made on the Target: their names are taken by the plan itself.
+fn job_tenants(jobs: &[JobSummary], target: &Inventory) -> BTreeSet<CloudId> {
+    let tokens: Vec<_> = jobs.iter().map(|j| Token::of(&j.id, &TaskKey::new("tenant"))).collect();
+    let ours = |tags: &[String]| tags.iter().any(|tag| tokens.iter().any(|t| t.as_str() == tag));
+    target
+        .tenants
+        .values()
+        .filter(|t| ours(&t.tags))
+        .map(|t| t.id.clone())
+        .collect()
 }
