@@ -166,7 +166,10 @@ impl<'a> Start<'a> {
     /// A service of one process.
     fn simple(&self, api: Api) -> Result<()> {
         schema::ensure(self.cloud, api)?;
-        shared::wait_broker(self.progress)?;
+        if api == Api::Image {
+            // the others speak to the broker late or never
+            shared::wait_broker(self.progress)?;
+        }
         let process = services::api(self.cloud, api);
         self.run(std::slice::from_ref(&process))?;
         self.wait_api(api, &[&process.name])
