@@ -102,27 +102,37 @@ fn virsh(cloud: Cloud<'_>, args: &[&str]) -> Result<String> {
     run(&mut command, DEADLINE).map(|output| output.stdout)
 }
 
-/// Ends what outlives a cloud's services: its guests' emulators and its address servers. Returns how many there were.
-pub(crate) fn end_orphans(cloud: Cloud<'_>, signal: libc::c_int, grace: Duration) -> Result<usize> {
-    let found = orphans(cloud)?;
+/// What outlives a cloud's services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    /// Guests' emulators and address servers.
+    All,
+    /// Address servers.
+    AddressServers,
+}
+
+/// Ends orphans of a cloud: `signal`, and after `grace` SIGKILL. Its services must not run any more.
+pub(crate) fn end_orphans(cloud: Cloud<'_>, which: Orphans, signal: libc::c_int, grace: Duration) -> Result<()> {
+    let found = orphans(cloud, which)?;
     found.iter().for_each(|pid| procfs::signal(*pid, signal));
-    let none = || Ok(orphans(cloud)?.is_empty().then_some(()));
+    let none = || Ok(orphans(cloud, which)?.is_empty().then_some(()));
     if wait_until("orphans", grace, none).is_err() {
-        orphans(cloud)?
+        orphans(cloud, which)?
             .into_iter()
             .for_each(|pid| procfs::signal(pid, libc::SIGKILL));
         wait_until(&format!("{}: killed guests to end", cloud.name()), DEADLINE, none)?;
     }
-    Ok(found.len())
+    Ok(())
 }
 
 /// Daemons without a parent of ours whose arguments name the cloud's folder.
-fn orphans(cloud: Cloud<'_>) -> Result<Vec<u32>> {
+fn orphans(cloud: Cloud<'_>, which: Orphans) -> Result<Vec<u32>> {
     let folder = format!("{}/", cloud.dir().display());
+    let wanted =
+        |arguments: &str| arguments.contains(&folder) && (which == Orphans::All || arguments.starts_with("dnsmasq "));
     Ok(procfs::all()?
         .into_values()
-        .filter(|stat| stat.parent == 1 && !stat.zombie)
-        .filter(|stat| procfs::arguments(stat.pid).contains(&folder))
+        .filter(|stat| stat.parent == 1 && !stat.zombie && wanted(&procfs::arguments(stat.pid)))
         .map(|stat| stat.pid)
         .collect())
 }

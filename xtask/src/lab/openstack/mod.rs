@@ -21,6 +21,7 @@ mod summary;
 use self::{
     api::{Client, probe},
     cloud::{Api, Cloud},
+    hypervisor::Orphans,
     progress::{Part, Progress},
 };
 use super::{
@@ -31,7 +32,10 @@ use super::{
 use anyhow::{Result, bail};
 use std::{
     fs,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -52,7 +56,7 @@ pub(crate) fn down(state: &State) -> Result<()> {
     supervisor.stop_group(Group::Openstack, None, Duration::from_secs(30))?;
     for cloud in Cloud::both(state) {
         // after nova: it would take the end of a guest for the user's wish, and not start it again
-        hypervisor::end_orphans(cloud, libc::SIGTERM, Duration::from_secs(10))?;
+        hypervisor::end_orphans(cloud, Orphans::All, libc::SIGTERM, Duration::from_secs(10))?;
     }
     supervisor.stop_group(Group::Infra, None, Duration::from_secs(30))
 }
@@ -64,7 +68,12 @@ pub(crate) fn purge(_state: &State) -> Result<()> {
 
 /// Kills what the supervisor's kill of the site does not reach: its guests' emulators.
 pub(crate) fn kill(state: &State, site: Site) -> Result<()> {
-    hypervisor::end_orphans(Cloud { state, site }, libc::SIGKILL, Duration::from_secs(1)).map(drop)
+    hypervisor::end_orphans(
+        Cloud { state, site },
+        Orphans::All,
+        libc::SIGKILL,
+        Duration::from_secs(1),
+    )
 }
 
 /// Prints how the clouds are: a line per process, and how long each API takes to answer.
@@ -97,6 +106,7 @@ struct Start<'a> {
     progress: &'a Progress<'a>,
     identity: AtomicBool,
     started_any: AtomicBool,
+    running: Mutex<Vec<String>>,
     begun: u64,
 }
 
@@ -128,6 +138,7 @@ fn start_clouds(state: &State, clouds: &[Cloud<'_>]) -> Result<()> {
             progress: &progress,
             identity: AtomicBool::new(false),
             started_any: AtomicBool::new(false),
+            running: Mutex::default(),
             begun,
         })
         .collect();
@@ -206,6 +217,15 @@ impl<'a> Start<'a> {
             shared::wait_consumed(self.progress, self.cloud, queue, &[&server.name])?;
         }
         self.wait_api(Api::Network, &[&server.name])?;
+        if !self
+            .progress
+            .supervisor()
+            .alive(&self.cloud.named("neutron-dhcp-agent"))?
+        {
+            // they hold the last agent's namespaces, and those the devices the new agent will make again
+            let grace = Duration::from_secs(5);
+            hypervisor::end_orphans(self.cloud, Orphans::AddressServers, libc::SIGTERM, grace)?;
+        }
         self.run(&services::network_agents(self.cloud))
     }
 
@@ -226,8 +246,11 @@ impl<'a> Start<'a> {
             } else {
                 0
             };
-            seed::all_reported(self.cloud, &client, since).map(Some)
-        })?;
+            if let Err(ended) = self.none_ended() {
+                return Ok(Some(Err(ended)));
+            }
+            seed::all_reported(self.cloud, &client, since).map(|()| Some(Ok(())))
+        })??;
         self.say("all services have reported");
         let what = format!("{}: the libvirt host kept apart", self.cloud.name());
         self.progress
@@ -239,8 +262,18 @@ impl<'a> Start<'a> {
             if self.progress.supervisor().start(spec)? {
                 self.started_any.store(true, Ordering::Release);
             }
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.push(spec.name.clone());
         }
         Ok(())
+    }
+
+    /// Fails when a process that was started, or found running, has ended.
+    fn none_ended(&self) -> Result<()> {
+        let names = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        names
+            .iter()
+            .try_for_each(|name| self.progress.supervisor().must_live(name))
     }
 
     fn wait_api(&self, api: Api, needs: &[&str]) -> Result<()> {

@@ -64,9 +64,21 @@ pub(crate) fn network_agents(cloud: Cloud<'_>) -> Vec<Spec> {
     });
     let others = [("l3", "l3_agent.ini"), ("dhcp", "dhcp_agent.ini")].map(|(kind, own)| {
         let name = format!("neutron-{kind}-agent");
-        python(cloud, &name, &name, &["neutron.conf", own])
+        own_run(python(cloud, &name, &name, &["neutron.conf", own]))
     });
     bridge.into_iter().chain(others).collect()
+}
+
+/// Puts a process into a mount namespace with a `/run` of its own. A starting router agent deletes every router
+/// namespace it does not know, so the two clouds' agents must not see each other's; and this way the networks of a site
+/// end with its agents.
+fn own_run(mut spec: Spec) -> Spec {
+    const ENTER: &str = r#"mount -t tmpfs tmpfs /run && mkdir /run/netns && exec "$@""#;
+    let program = std::mem::replace(&mut spec.command, "/usr/bin/unshare".into());
+    let enter = ["--mount", "--propagation", "slave", "--", "/bin/sh", "-c", ENTER, "sh"].map(OsString::from);
+    let agent = std::iter::once(program.into()).chain(std::mem::take(&mut spec.args));
+    spec.args = enter.into_iter().chain(agent).collect();
+    spec
 }
 
 /// The cache of token checks.

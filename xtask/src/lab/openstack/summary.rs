@@ -96,6 +96,7 @@ fn describe(cloud: Cloud<'_>) -> Result<Value> {
             "bridge": plan.external_bridge,
             "host_address": plan.external_address(1),
             "reach": "a floating IP answers the machine directly: the bridge has host_address in the same range",
+            "agents": "router and address namespaces are in the agents' own mount namespaces: nsenter -m -t PID ip netns",
         },
         "compute_hosts": {"fake": cloud.fake_hosts(), "libvirt": [cloud.libvirt_host()]},
         "libvirt_uri": cloud.libvirt_uri(),
