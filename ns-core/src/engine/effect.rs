@@ -73,6 +73,8 @@ pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
     match action {
         Action::Create { spec, .. } if matches!(spec.kind(), CreatedKind::Server) => s.boot_limit,
         Action::StopServer { .. } | Action::StartServer { .. } => s.boot_limit,
+        // Behind a stuck mirror daemon this takes its stop, the expiry of its lock and the promotion itself.
+        Action::ForcePromote { .. } => s.call_limit * 3,
         Action::AwaitArrival { .. } => s.arrival_limit,
         Action::AwaitReplica { .. } | Action::Flatten { .. } => s.copy_limit,
         Action::Delay { seconds } => Duration::from_secs(u64::from(*seconds) + 60),

@@ -120,11 +120,9 @@ async fn existing(session: &Session, id: &str) -> Result<Server> {
 
 /// All servers with this token, oldest first.
 async fn marked(session: &Session, token: &Token) -> Result<Vec<Server>> {
-    let filter = json!({TOKEN_KEY: token.as_str()}).to_string();
     let list = List::new(Compute, &["servers", "detail"], "servers")
         .version(VERSION)
-        .with("all_tenants", "True")
-        .with("metadata", filter);
+        .with("all_tenants", "True");
     let mut found: Vec<Server> = list.all(session).await?;
     found.retain(|server| server.has(token));
     found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));

@@ -143,7 +143,13 @@ pub(crate) async fn write(side: Side, image: &StorageRef, offset: u64, data: &[u
         .map(drop)
 }
 
-pub(crate) async fn read(side: Side, image: &StorageRef, snapshot: Option<&str>, offset: u64, len: usize) -> Result<Vec<u8>> {
+pub(crate) async fn read(
+    side: Side,
+    image: &StorageRef,
+    snapshot: Option<&str>,
+    offset: u64,
+    len: usize,
+) -> Result<Vec<u8>> {
     let spec = snapshot.map_or_else(|| arg(image), |s| format!("{}@{s}", arg(image)));
     let all = rbd(side, &["export", "--no-progress", &spec, "-"]).await?;
     let end = (offset as usize + len).min(all.len());

@@ -1,0 +1,402 @@
+//! Disaster recovery between two real OpenStack clouds on Ceph, from the command line.
+//!
+//! ```text
+//! recover --store dr.db --clouds clouds.yaml --source cloud-a --target cloud-b \
+//!         --source-ceph a/ceph.conf --source-keyring a.keyring --target-ceph b/ceph.conf --target-keyring b.keyring \
+//!         protect --group web --tenant web-recovered --instance web-1 --instance db-1
+//! recover … drill            # boots the newest point in networks of its own
+//! recover … rollback         # removes everything the drill made
+//! recover … failover         # hands the volumes over and boots on the target
+//! recover … confirm          # or rollback
+//! recover … report --out report.json
+//! ```
+//!
+//! Every command continues what an earlier one left unfinished, also one that was killed: the store knows.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use ns_ceph::{Ceph, CephConfig, Limits, PoolRef, Programs};
+use ns_core::model::{
+    ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup,
+    RecoveryPlan, ReplicationMode,
+};
+use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page};
+use ns_core::store::SqliteStore;
+use ns_core::{Actor, Engine, Providers, Session, Settings};
+use ns_examples::{follow, must_succeed};
+use ns_openstack::{OpenStack, OpenStackConfig};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Debug, Parser)]
+#[command(about = "Recovers virtual machines on another OpenStack cloud")]
+struct Cli {
+    /// The engine's store, an SQLite file.
+    #[arg(long)]
+    store: PathBuf,
+    #[command(flatten)]
+    clouds: CloudArgs,
+    /// Who acts: kept in journals and reports.
+    #[arg(long, default_value = "operator")]
+    actor: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct CloudArgs {
+    /// The clouds.yaml that names both clouds.
+    #[arg(long)]
+    clouds: PathBuf,
+    /// Name of the protected cloud in it.
+    #[arg(long)]
+    source: String,
+    /// Name of the cloud to recover to.
+    #[arg(long)]
+    target: String,
+    /// ceph.conf of the protected cloud's storage.
+    #[arg(long)]
+    source_ceph: PathBuf,
+    /// Keyring file of the Ceph user there.
+    #[arg(long)]
+    source_keyring: PathBuf,
+    /// ceph.conf of the other cloud's storage.
+    #[arg(long)]
+    target_ceph: PathBuf,
+    /// Keyring file of the Ceph user there.
+    #[arg(long)]
+    target_keyring: PathBuf,
+    /// The name the protected storage has for its mirroring peer.
+    #[arg(long, default_value = "site-a")]
+    source_site: String,
+    /// The name the other storage has for its mirroring peer.
+    #[arg(long, default_value = "site-b")]
+    target_site: String,
+    /// The Ceph user on both sides.
+    #[arg(long, default_value = "neverstop")]
+    ceph_user: String,
+    /// The pool of the volumes on both sides.
+    #[arg(long, default_value = "volumes")]
+    pool: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks and registers both clouds and reads their inventories.
+    Register,
+    /// Groups instances, plans their recovery and mirrors their volumes.
+    Protect {
+        /// Name of the group.
+        #[arg(long)]
+        group: String,
+        /// Name of the tenant to be made on the target.
+        #[arg(long)]
+        tenant: String,
+        /// An instance by name; may be given several times.
+        #[arg(long = "instance", required = true)]
+        instances: Vec<String>,
+        /// Replicate write by write instead of snapshot by snapshot.
+        #[arg(long)]
+        journal: bool,
+    },
+    /// Makes a recovery point.
+    Point,
+    /// Shows what a failover would do and lose now; nothing is touched.
+    Explain,
+    /// Rehearses the newest recovery point; `rollback` cleans up.
+    Drill,
+    /// Recovers the latest data on the target.
+    Failover {
+        /// Allows a forced promotion when the source does not answer: why.
+        #[arg(long)]
+        force: Option<String>,
+    },
+    /// Rolls the drill or failover back that waits for a decision.
+    Rollback,
+    /// Confirms the failover that waits for a decision.
+    Confirm,
+    /// Continues whatever is unfinished until it needs somebody.
+    Resume,
+    /// Prints the jobs.
+    Status,
+    /// Writes the newest report to a file.
+    Report {
+        /// Where to; `.html` gives a page, anything else JSON.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Ends the plan and the mirroring.
+    Unprotect,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let cli = Cli::parse();
+    let store = Arc::new(SqliteStore::open(&cli.store)?);
+    let engine = Engine::builder(store).settings(Settings::default()).build()?;
+    let session = engine.session(Actor::new(&cli.actor));
+    let c = &cli.clouds;
+    let source = providers(c, &c.source, &c.source_site, &c.source_ceph, &c.source_keyring)?;
+    let target = providers(c, &c.target, &c.target_site, &c.target_ceph, &c.target_keyring)?;
+    for (name, providers) in [(&cli.clouds.source, &source), (&cli.clouds.target, &target)] {
+        if let Some(cluster) = session.clusters().by_name(name).await? {
+            engine.attach(&cluster.id, providers.clone());
+        }
+    }
+    for job in engine.start().await? {
+        println!("continuing job {job}");
+    }
+    let result = run(&cli, &session, source, target).await;
+    engine.shutdown().await;
+    result
+}
+
+fn providers(args: &CloudArgs, cloud: &str, site: &str, conf: &Path, keyring: &Path) -> Result<Providers> {
+    let mut config = OpenStackConfig::from_clouds_yaml(Some(&args.clouds), cloud)?;
+    // The address in clouds.yaml is the operator's word for how to reach the cloud; `check` warns of plain http.
+    config.allow_http = true;
+    let ceph = CephConfig {
+        conf: conf.to_owned(),
+        user: args.ceph_user.clone(),
+        keyring: keyring.to_owned(),
+        admin: None,
+        pools: vec![PoolRef::new(&args.pool)],
+        site_name: site.to_owned(),
+        limits: Limits::default(),
+        programs: Programs::default(),
+        mirror_daemon: None,
+    };
+    Ok(Providers {
+        cloud: Arc::new(OpenStack::new(config)?),
+        storage: Arc::new(Ceph::new(ceph)?),
+    })
+}
+
+async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers) -> Result<()> {
+    match &cli.command {
+        Command::Register => {
+            for (name, providers) in [(&cli.clouds.source, source), (&cli.clouds.target, target)] {
+                let id = register(session, name, providers).await?;
+                let inventory = session.clusters().inventory(&id).await?;
+                println!(
+                    "{name}: {} instances, {} volumes",
+                    inventory.instances.len(),
+                    inventory.volumes.len()
+                );
+            }
+            Ok(())
+        }
+        Command::Protect {
+            group,
+            tenant,
+            instances,
+            journal,
+        } => {
+            register(session, &cli.clouds.source, source).await?;
+            register(session, &cli.clouds.target, target).await?;
+            protect(cli, session, group, tenant, instances, *journal).await
+        }
+        Command::Point => {
+            let (group, _) = protected(session).await?;
+            let (point, job) = session.points().create(&group.id).await?;
+            must_succeed(session, &job).await?;
+            println!("recovery point {point}");
+            Ok(())
+        }
+        Command::Explain => {
+            let (group, plan) = protected(session).await?;
+            let answer = session.jobs().explain(&JobRequest::failover(group.id, plan.id)).await?;
+            println!("{}", serde_json::to_string_pretty(&answer)?);
+            Ok(())
+        }
+        Command::Drill => {
+            let (group, plan) = protected(session).await?;
+            let job = session.jobs().create(JobRequest::drill(group.id, plan.id)).await?;
+            must_succeed(session, &job).await.map(|_| ())
+        }
+        Command::Failover { force } => {
+            let (group, plan) = protected(session).await?;
+            let mut request = JobRequest::failover(group.id, plan.id);
+            request.data_point = DataPoint::LatestData;
+            request.force = force.as_ref().map(|reason| ForceRight {
+                operator: cli.actor.clone(),
+                reason: reason.clone(),
+                accepts_data_loss: true,
+            });
+            let job = session.jobs().create(request).await?;
+            must_succeed(session, &job).await.map(|_| ())
+        }
+        Command::Rollback => {
+            let job = waiting(session).await?;
+            let operation = match job.state {
+                JobState::ClearFailed => JobOperation::RetryRollback,
+                _ => JobOperation::Rollback,
+            };
+            operate(session, &job.id, operation).await
+        }
+        Command::Confirm => operate(session, &waiting(session).await?.id, JobOperation::Confirm).await,
+        Command::Resume => {
+            for job in all_jobs(session)
+                .await?
+                .iter()
+                .filter(|j| j.state != JobState::Finished)
+            {
+                follow(session, &job.id).await?;
+            }
+            Ok(())
+        }
+        Command::Status => {
+            for job in all_jobs(session).await? {
+                println!("{}", serde_json::to_string(&job)?);
+            }
+            Ok(())
+        }
+        Command::Report { out } => {
+            let jobs = all_jobs(session).await?;
+            let job = jobs
+                .iter()
+                .rev()
+                .find(|j| j.work.recovery().is_some() && j.state == JobState::Finished);
+            let job = job.context("no drill or failover has finished yet")?;
+            let report = session.reports().get(&job.id).await?;
+            let page = out.extension().is_some_and(|e| e == "html");
+            let text = if page {
+                format!("<pre>{report:#}</pre>")
+            } else {
+                serde_json::to_string_pretty(&report)?
+            };
+            std::fs::write(out, text).with_context(|| format!("writing {}", out.display()))
+        }
+        Command::Unprotect => {
+            let (group, plan) = protected(session).await?;
+            let job = session.plans().delete(&plan.id).await?;
+            must_succeed(session, &job).await?;
+            Ok(session.protection_groups().delete(&group.id).await?)
+        }
+    }
+}
+
+/// Registers a cluster, or reads its inventory anew when it is registered already.
+async fn register(session: &Session, name: &str, providers: Providers) -> Result<ClusterId> {
+    let clusters = session.clusters();
+    if let Some(cluster) = clusters.by_name(name).await? {
+        clusters.sync(&cluster.id).await?;
+        return Ok(cluster.id);
+    }
+    let request = ClusterRequest {
+        name: name.to_owned(),
+        owner_group_id: OwnerGroupId::new("operators"),
+        note: String::new(),
+    };
+    Ok(clusters.register(request, providers).await?.id)
+}
+
+async fn protect(
+    cli: &Cli,
+    session: &Session,
+    group: &str,
+    tenant: &str,
+    names: &[String],
+    journal: bool,
+) -> Result<()> {
+    let clusters = session.clusters();
+    let source = clusters
+        .by_name(&cli.clouds.source)
+        .await?
+        .context("the source is not registered")?;
+    let target = clusters
+        .by_name(&cli.clouds.target)
+        .await?
+        .context("the target is not registered")?;
+    let inventory = clusters.inventory(&source.id).await?;
+    let mut instances = Vec::new();
+    for name in names {
+        let found: Vec<_> = inventory.instances.values().filter(|i| &i.name == name).collect();
+        match found[..] {
+            [instance] => instances.push(instance.id.clone()),
+            [] => bail!("there is no instance named {name}"),
+            _ => bail!("several instances are named {name}"),
+        }
+    }
+    let group = session
+        .protection_groups()
+        .create(GroupRequest {
+            name: group.to_owned(),
+            description: String::new(),
+            owner_group_id: OwnerGroupId::new("operators"),
+            source_cluster: source.id,
+            instances,
+            rpo_minutes: 15,
+            rto_minutes: 30,
+            snapshot_interval_minutes: None,
+        })
+        .await?;
+    let mut plan = session.plans().suggest(&group.id, &target.id).await?;
+    plan.mapping.tenant_name = tenant.to_owned();
+    plan.replication_mode = if journal {
+        ReplicationMode::Journal
+    } else {
+        ReplicationMode::Snapshot
+    };
+    let (plan, job) = session.plans().create(plan).await?;
+    println!("plan {}: initial mirroring", plan.id);
+    must_succeed(session, &job).await?;
+    // The first recovery point is made by itself.
+    for job in all_jobs(session)
+        .await?
+        .iter()
+        .filter(|j| j.state != JobState::Finished)
+    {
+        must_succeed(session, &job.id).await?;
+    }
+    Ok(())
+}
+
+/// The group and the plan this program works on: the only ones of its store.
+async fn protected(session: &Session) -> Result<(ProtectionGroup, RecoveryPlan)> {
+    let plans = session.plans().list(&Page::default()).await?;
+    let [plan] = &plans[..] else {
+        bail!("there are {} plans; this program works on one", plans.len())
+    };
+    Ok((session.protection_groups().get(&plan.group_id).await?, plan.clone()))
+}
+
+async fn all_jobs(session: &Session) -> Result<Vec<JobSummary>> {
+    let (mut all, mut page) = (Vec::new(), Page::default());
+    loop {
+        let jobs = session.jobs().list(&page).await?;
+        let Some(last) = jobs.last() else { return Ok(all) };
+        page.after = Some(last.id.to_string());
+        all.extend(jobs);
+    }
+}
+
+/// The job that waits for an operator.
+async fn waiting(session: &Session) -> Result<JobSummary> {
+    let jobs = all_jobs(session).await?;
+    let job = jobs
+        .into_iter()
+        .rev()
+        .find(|j| j.work.recovery().is_some() && j.state != JobState::Finished);
+    let job = job.context("no job waits for a decision")?;
+    // One that was interrupted first gets to where it can be decided about.
+    Ok(session.jobs().wait(&job.id).await?)
+}
+
+async fn operate(session: &Session, job: &JobId, operation: JobOperation) -> Result<()> {
+    let request = OperationRequest {
+        reason: "asked on the command line".to_owned(),
+        ..OperationRequest::default()
+    };
+    session.jobs().operate(job, operation, request).await?;
+    let summary = follow(session, job).await?;
+    if summary.state != JobState::Finished {
+        bail!("job {job} is in {} after {operation}", summary.state);
+    }
+    Ok(())
+}

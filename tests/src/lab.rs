@@ -1,0 +1,130 @@
+//! Where the lab is: what `cargo xtask lab up` wrote into its state folder.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One of the two sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteName {
+    /// The protected one.
+    A,
+    /// The one recovered to.
+    B,
+}
+
+impl SiteName {
+    /// `a` or `b`.
+    #[must_use]
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+}
+
+/// The lab.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    root: PathBuf,
+    facts: Value,
+}
+
+impl Lab {
+    /// Opens the lab that is up.
+    ///
+    /// # Errors
+    /// When it is not up.
+    pub fn open() -> Result<Self> {
+        let root =
+            std::env::var_os("NEVERSTOP_LAB").map_or_else(|| PathBuf::from("/var/lib/neverstop-lab"), PathBuf::from);
+        let text = std::fs::read_to_string(root.join("lab.json"))
+            .with_context(|| format!("no lab in {}; run `cargo xtask lab up`", root.display()))?;
+        Ok(Self {
+            root,
+            facts: serde_json::from_str(&text)?,
+        })
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The clouds.yaml with both clouds.
+    #[must_use]
+    pub fn clouds_yaml(&self) -> PathBuf {
+        self.root.join("clouds.yaml")
+    }
+
+    /// The name of a site's cloud in it.
+    #[must_use]
+    pub fn cloud_name(&self, site: SiteName) -> String {
+        format!("cloud-{}", site.letter())
+    }
+
+    /// A site's ceph.conf.
+    #[must_use]
+    pub fn ceph_conf(&self, site: SiteName) -> PathBuf {
+        self.root.join(format!("ceph/site-{}/ceph.conf", site.letter()))
+    }
+
+    /// The keyring file of a Ceph user.
+    #[must_use]
+    pub fn keyring(&self, site: SiteName, user: &str) -> PathBuf {
+        self.root
+            .join(format!("ceph/site-{}/ceph.client.{user}.keyring", site.letter()))
+    }
+
+    /// What lab.json says of a site's cloud.
+    ///
+    /// # Errors
+    /// When it says nothing there.
+    pub fn fact(&self, site: SiteName, path: &str) -> Result<String> {
+        let at = format!("/openstack/clouds/{}/{path}", self.cloud_name(site));
+        let found = self.facts.pointer(&at).and_then(Value::as_str);
+        Ok(found.with_context(|| format!("lab.json has no {at}"))?.to_owned())
+    }
+
+    /// Runs `rbd` as the site's administrator and gives what it prints.
+    ///
+    /// # Errors
+    /// When it fails; its words are kept.
+    pub fn rbd(&self, site: SiteName, args: &[&str]) -> Result<String> {
+        let mut command = Command::new("rbd");
+        command
+            .arg("-c")
+            .arg(self.ceph_conf(site))
+            .args(["--id", "admin", "--keyring"]);
+        let output = command
+            .arg(self.keyring(site, "admin"))
+            .args(args)
+            .output()
+            .context("running rbd")?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "rbd {}: {} {words}",
+            args.join(" "),
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs `cargo xtask lab VERB SITE`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn xtask(&self, verb: &str, site: SiteName) -> Result<()> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["run", "--quiet", "--package", "xtask", "--", "lab", verb, site.letter()])
+            .env("NEVERSTOP_LAB_DIR", &self.root)
+            .status()?;
+        ensure!(status.success(), "lab {verb} {} ended with {status}", site.letter());
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! The `recover` example as a process: run to its end, or killed at a random moment and continued.
+
+use super::Lab;
+use super::lab::SiteName;
+use anyhow::{Context, Result, ensure};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How the program is called.
+#[derive(Debug)]
+pub struct Program {
+    binary: PathBuf,
+    lab: Lab,
+    folder: PathBuf,
+    runs: u32,
+}
+
+/// A kill that happened.
+#[derive(Debug, Clone)]
+pub struct Killed {
+    /// The command that was killed.
+    pub command: String,
+    /// After how long.
+    pub after: Duration,
+}
+
+impl Program {
+    /// The program with its store and logs in `folder`. Builds it first.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build(lab: &Lab, folder: PathBuf) -> Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "ns-examples",
+                "--example",
+                "recover",
+                "--message-format=json",
+            ])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("building the program")?;
+        ensure!(output.status.success(), "the program does not build");
+        let text = String::from_utf8(output.stdout)?;
+        let binary = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|m| m.pointer("/target/name").and_then(|n| n.as_str()) == Some("recover"))
+            .find_map(|m| m.get("executable")?.as_str().map(PathBuf::from))
+            .context("cargo named no executable")?;
+        Ok(Self {
+            binary,
+            lab: lab.clone(),
+            folder,
+            runs: 0,
+        })
+    }
+
+    /// The store's file.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("dr.db")
+    }
+
+    fn spawn(&mut self, args: &[&str]) -> Result<Child> {
+        self.runs += 1;
+        let log = self.folder.join(format!("{:03}-{}.log", self.runs, args[0]));
+        let out = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let lab = &self.lab;
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("--store")
+            .arg(self.store())
+            .arg("--clouds")
+            .arg(lab.clouds_yaml());
+        command
+            .arg("--source")
+            .arg(lab.cloud_name(SiteName::A))
+            .arg("--target")
+            .arg(lab.cloud_name(SiteName::B));
+        command.arg("--source-ceph").arg(lab.ceph_conf(SiteName::A));
+        command
+            .arg("--source-keyring")
+            .arg(lab.keyring(SiteName::A, "neverstop"));
+        command.arg("--target-ceph").arg(lab.ceph_conf(SiteName::B));
+        command
+            .arg("--target-keyring")
+            .arg(lab.keyring(SiteName::B, "neverstop"));
+        command.args(args).env("RUST_LOG", "debug,hyper=info,reqwest=info");
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.spawn().context("starting the program")
+    }
+
+    fn last_log(&self) -> String {
+        let prefix = format!("{:03}-", self.runs);
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let path = entries
+            .map(|e| e.path())
+            .find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix)));
+        let text = path.and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|l| !l.contains("DEBUG")).collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it fails or takes longer than `limit`; the end of its output is kept.
+    pub async fn run(&mut self, args: &[&str], limit: Duration) -> Result<Duration> {
+        let begin = Instant::now();
+        let mut child = self.spawn(args)?;
+        while begin.elapsed() < limit {
+            if let Some(status) = child.try_wait()? {
+                ensure!(
+                    status.success(),
+                    "{} ended with {status}:\n{}",
+                    args.join(" "),
+                    self.last_log()
+                );
+                return Ok(begin.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        child.kill()?;
+        child.wait()?;
+        anyhow::bail!("{} did not end within {limit:?}:\n{}", args.join(" "), self.last_log())
+    }
+
+    /// Runs a command, kills it (SIGKILL) after each of `moments`, and continues with `resume` each time; the last run goes to
+    /// its end. A run that ends before its moment is not counted as killed.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub async fn run_killed(&mut self, args: &[&str], moments: &[Duration], limit: Duration) -> Result<Vec<Killed>> {
+        let mut kills = Vec::new();
+        let mut args = args.to_vec();
+        for moment in moments {
+            let begin = Instant::now();
+            let mut child = self.spawn(&args)?;
+            let ended = loop {
+                if let Some(status) = child.try_wait()? {
+                    ensure!(
+                        status.success(),
+                        "{} ended with {status}:\n{}",
+                        args.join(" "),
+                        self.last_log()
+                    );
+                    break true;
+                }
+                if begin.elapsed() >= *moment {
+                    child.kill()?;
+                    child.wait()?;
+                    break false;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            };
+            if ended {
+                return Ok(kills);
+            }
+            kills.push(Killed {
+                command: args[0].to_owned(),
+                after: begin.elapsed(),
+            });
+            args = vec!["resume"];
+        }
+        self.run(&args, limit).await?;
+        Ok(kills)
+    }
+
+    /// The folder of store, logs and reports.
+    #[must_use]
+    pub const fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+}
