@@ -2,7 +2,7 @@
 
 use ns_core::conformance;
 use ns_core::model::ReplicationMode;
-use ns_core::sim::{SimClock, SimStorageFixture, SimWorld};
+use ns_core::sim::{SimClock, SimCloudFixture, SimStorageFixture, SimWorld};
 use std::sync::Arc;
 
 fn world() -> SimWorld {
@@ -19,6 +19,13 @@ async fn storage_in_snapshot_mode() {
 #[tokio::test]
 async fn storage_in_journal_mode() {
     let report = conformance::storage(&SimStorageFixture::new(world(), ReplicationMode::Journal)).await;
+    println!("{report}");
+    assert!(report.is_ok() && report.skipped.is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn cloud() {
+    let report = conformance::cloud(&SimCloudFixture::new(world())).await;
     println!("{report}");
     assert!(report.is_ok() && report.skipped.is_empty(), "{report}");
 }

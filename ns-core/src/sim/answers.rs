@@ -102,7 +102,7 @@ pub(crate) fn status(rbd: &Rbd<'_>, image: &StorageRef) -> Result<ReplicationSta
 impl World {
     /// What stale answers of a site are taken from.
     pub(crate) fn stale(&mut self, site: usize, now: Timestamp) -> Stale {
-        let inventory = crate::model::Inventory::default();
+        let inventory = self.sites[site].cloud.inventory.clone();
         let rbd = Rbd { world: self, site, now };
         let images = rbd.list().unwrap_or_default().into_iter();
         let status = images

@@ -123,6 +123,14 @@ impl Gate {
         if self.reachable() { result } else { Err(lost()) }
     }
 
+    /// A look that is part of a call that has begun already.
+    pub(crate) fn peek<T>(&self, look: impl FnOnce(&World, Timestamp) -> Result<T>) -> Result<T> {
+        let seen = self
+            .world
+            .with(|world, now| self.is_up(world).then(|| look(world, now)));
+        seen.unwrap_or_else(|| Err(self.unavailable()))
+    }
+
     fn reachable(&self) -> bool {
         self.world.with(|world, _| self.is_up(world))
     }

@@ -10,19 +10,28 @@
 
 mod answers;
 mod clock;
+mod cloud;
+mod dump;
 mod faults;
 #[cfg(feature = "conformance")]
 mod fixture;
 mod gate;
+mod guest;
 mod rbd;
+mod sample;
 mod storage;
 mod tuning;
+mod user;
 mod world;
 
 pub use clock::{Hold, SimClock};
+pub use dump::{ImageDump, SiteDump};
 pub use faults::{Call, Effect, Fault, Faults, Part};
 #[cfg(feature = "conformance")]
-pub use fixture::SimStorageFixture;
+pub use fixture::{SimCloudFixture, SimStorageFixture};
+pub use guest::{Beat, GuestDisk};
 pub use rbd::{Errno, Image, Mirroring, Posted, Rbd, SnapshotInfo};
+pub use sample::{Sample, SampleServer};
 pub use tuning::Tuning;
+pub use user::NewVolume;
 pub use world::{Condition, SimWorld};

@@ -48,6 +48,8 @@ pub struct Tuning {
     pub rollback: Duration,
     /// Things per page of an inventory.
     pub page: usize,
+    /// Whether a server that is being made shows `ERROR` before it becomes active (OpenStack facts 5).
+    pub error_before_active: bool,
 }
 
 impl Default for Tuning {
@@ -75,6 +77,7 @@ impl Default for Tuning {
             daemon_return: ms(30_000),
             rollback: ms(37_000),
             page: 100,
+            error_before_active: false,
         }
     }
 }

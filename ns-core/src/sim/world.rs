@@ -1,5 +1,6 @@
 //! The simulated world: sites with a cloud on a storage each, the links between them, and the disasters that befall them.
 
+use super::cloud::CloudState;
 use super::faults::{FaultTable, Part};
 use super::rbd::{Counter, Errno, Images, Link, Rbd};
 use super::tuning::Tuning;
@@ -32,6 +33,7 @@ pub(crate) struct Site {
     /// Halves of the site that do not answer us, although the site is up.
     pub(crate) silent: Vec<Part>,
     pub(crate) images: Images,
+    pub(crate) cloud: CloudState,
 }
 
 pub(crate) struct World {
@@ -61,9 +63,8 @@ impl World {
         if beat > self.seen {
             self.replicate(beat, true);
         }
-        if now > self.seen {
-            self.seen = now;
-        }
+        self.progress(now);
+        self.seen = self.seen.max(now);
         self.replicate(now, false);
     }
 
@@ -170,6 +171,7 @@ impl SimWorld {
                 peer: (index < 2 && names.len() > 1).then_some(1 - index.min(1)),
                 silent: vec![],
                 images: Images::default(),
+                cloud: CloudState::new(name),
             });
         }
         Self {
@@ -267,6 +269,11 @@ impl SimWorld {
             }
             let returns = condition == Condition::Up;
             world.sites[site].condition = condition;
+            match (before, condition) {
+                (_, Condition::Dead) => world.crash_servers(site),
+                (Condition::Dead, _) => world.resume_servers(site, now),
+                _ => {}
+            }
             world.sites[site].since = if returns { now + world.tuning.daemon_return } else { now };
         });
     }

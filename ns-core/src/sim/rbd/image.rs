@@ -77,6 +77,19 @@ pub(crate) struct Image {
     pub(crate) trashed: bool,
 }
 
+impl Image {
+    /// Refuses when the image may not be changed on this side.
+    pub(crate) fn check_writable(&self) -> Result<(), Errno> {
+        match &self.mirror {
+            Some(m) if !m.primary && m.mode == ReplicationMode::Journal && self.log.demoted() == Some(true) => {
+                Err(Errno::new(1, "local image not promoted"))
+            }
+            Some(m) if !m.primary => Err(Errno::new(30, "Read-only file system")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The replicated side of an image.
 #[derive(Debug, Clone)]
 pub(crate) struct Mirror {

@@ -59,6 +59,16 @@ impl Rbd<'_> {
         Ok(())
     }
 
+    /// Makes an image larger or smaller.
+    ///
+    /// # Errors
+    /// 30 on a replica.
+    pub fn resize(&mut self, storage: &StorageRef, size: u64) -> Answer<()> {
+        let key = self.writable(storage)?;
+        self.append(key, What::Resized { size })?;
+        Ok(())
+    }
+
     /// Sets or removes a key-value pair.
     ///
     /// # Errors

@@ -63,8 +63,6 @@ pub struct SnapshotInfo {
 
 pub(crate) type Answer<T> = Result<T, Errno>;
 
-const READ_ONLY: &str = "Read-only file system";
-
 impl Rbd<'_> {
     pub(crate) fn images(&self) -> Answer<&Images> {
         self.world.storage_up(self.site)?;
@@ -88,14 +86,8 @@ impl Rbd<'_> {
     /// The image, if it may be changed on this side.
     pub(crate) fn writable(&self, storage: &StorageRef) -> Answer<Key> {
         let images = self.images()?;
-        let image = images.get(storage)?;
-        match &image.mirror {
-            Some(m) if !m.primary && m.mode == ReplicationMode::Journal && image.log.demoted() == Some(true) => {
-                Err(Errno::new(1, "local image not promoted"))
-            }
-            Some(m) if !m.primary => Err(Errno::new(30, READ_ONLY)),
-            _ => images.key(storage),
-        }
+        images.get(storage)?.check_writable()?;
+        images.key(storage)
     }
 
     pub(crate) fn place(&self, storage: &StorageRef) -> Answer<Place> {
