@@ -10,6 +10,7 @@ mod config;
 mod hypervisor;
 mod identity;
 mod network;
+mod overrides;
 mod packages;
 mod progress;
 mod schema;
@@ -127,7 +128,7 @@ fn start_clouds(state: &State, clouds: &[Cloud<'_>]) -> Result<()> {
         fs::create_dir_all(services::temporary(*cloud))?;
     }
     config::write_shared(state)?;
-    services::patch_cinder(state)?;
+    overrides::write(state)?;
     let progress = Progress::new(state);
     shared::up(state, &progress)?;
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

@@ -4,7 +4,7 @@
 use super::{
     cloud::{Api, Cloud, PASSWORD, REGION},
     config::shared_dir,
-    services::python_path,
+    overrides::python_path,
     shared::{dump_schema, load_schema, recreate_schema},
 };
 use crate::lab::command::run;

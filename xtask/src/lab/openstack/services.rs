@@ -1,17 +1,10 @@
 //! The processes of a cloud: what each is called, runs and reads. Knows how to write them down, not when to start them.
 use super::{
     cloud::{Api, Cloud},
-    config::shared_dir,
+    overrides::{program_path, python_path},
 };
-use crate::lab::{
-    process::{Group, Spec},
-    state::{State, write_file},
-};
-use anyhow::{Context, Result};
-use std::{ffi::OsString, fs, path::PathBuf};
-
-/// Where the distribution's Python packages lie.
-const DIST_PACKAGES: &str = "/usr/lib/python3/dist-packages";
+use crate::lab::process::{Group, Spec};
+use std::{ffi::OsString, path::PathBuf};
 
 /// The API process of a service.
 pub(crate) fn api(cloud: Cloud<'_>, api: Api) -> Spec {
@@ -60,7 +53,8 @@ pub(crate) fn network_agents(cloud: Cloud<'_>) -> Vec<Spec> {
     let bridge = cloud.hosts().map(|host| {
         let own = format!("linuxbridge-{host}.ini");
         let name = format!("neutron-linuxbridge-{}", suffix(&host));
-        python(cloud, &name, "neutron-linuxbridge-agent", &["neutron.conf", &own])
+        let spec = python(cloud, &name, "neutron-linuxbridge-agent", &["neutron.conf", &own]);
+        spec.env("PATH", program_path(cloud.state))
     });
     let others = [("l3", "l3_agent.ini"), ("dhcp", "dhcp_agent.ini")].map(|(kind, own)| {
         let name = format!("neutron-{kind}-agent");
@@ -151,37 +145,4 @@ fn uwsgi(cloud: Cloud<'_>, api: Api, application: &str) -> Spec {
         "Connection: close",
     ];
     spec(cloud, api.service(), "/usr/bin/uwsgi-core", args)
-}
-
-/// Folder that stands before the distribution's packages: holds `cinder`, changed in one place.
-pub(crate) fn python_path(state: &State) -> PathBuf {
-    shared_dir(state).join("python")
-}
-
-/// Lays a `cinder` package of links over the distribution's, with one file of its own: `context.py` of cinder 21.3.1
-/// cannot read the contexts that the security update of oslo.messaging 14.0.3 sends with notifications, and then every
-/// volume ends in `error`.
-///
-/// # Errors
-/// Cinder is not installed, or the folder cannot be written.
-pub(crate) fn patch_cinder(state: &State) -> Result<()> {
-    let (from, to) = (
-        PathBuf::from(DIST_PACKAGES).join("cinder"),
-        python_path(state).join("cinder"),
-    );
-    fs::create_dir_all(&to)?;
-    for entry in fs::read_dir(&from).with_context(|| format!("read {}", from.display()))? {
-        let name = entry?.file_name();
-        let link = to.join(&name);
-        if name != "__pycache__" && name != "context.py" && !link.exists() {
-            std::os::unix::fs::symlink(from.join(&name), link)?;
-        }
-    }
-    let original = fs::read_to_string(from.join("context.py"))?;
-    let patched = original.replace("values.get('read_deleted')", "values.get('read_deleted', 'no')");
-    let target = to.join("context.py");
-    if fs::read_to_string(&target).is_ok_and(|text| text == patched) {
-        return Ok(());
-    }
-    write_file(&target, patched.as_bytes(), 0o644)
 }
