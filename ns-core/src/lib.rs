@@ -12,6 +12,7 @@ pub mod model;
 pub mod planning;
 pub mod ports;
 pub mod provider;
+pub mod report;
 pub mod rules;
 pub mod session;
 #[cfg(feature = "sim")]
