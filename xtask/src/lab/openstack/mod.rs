@@ -129,6 +129,7 @@ fn start_clouds(state: &State, clouds: &[Cloud<'_>]) -> Result<()> {
     }
     config::write_shared(state)?;
     overrides::write(state)?;
+    schema::end_leftovers(state)?;
     let progress = Progress::new(state);
     shared::up(state, &progress)?;
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

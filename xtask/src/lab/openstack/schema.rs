@@ -7,7 +7,11 @@ use super::{
     overrides::python_path,
     shared::{dump_schema, load_schema, recreate_schema},
 };
-use crate::lab::command::run;
+use crate::lab::{
+    command::{run, wait_until},
+    procfs,
+    state::State,
+};
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -18,7 +22,7 @@ use std::{
 };
 
 /// The longest is neutron's, a hundred migrations.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(600);
 /// One per service: the second cloud waits for the first one's migration.
 static MIGRATION: [Mutex<()>; Api::ALL.len()] = [const { Mutex::new(()) }; Api::ALL.len()];
 
@@ -32,6 +36,23 @@ pub(crate) fn ensure(cloud: Cloud<'_>, api: Api) -> Result<()> {
     manage(cloud, api, &own_commands(cloud, api))?;
     mark.parent().map_or(Ok(()), fs::create_dir_all)?;
     Ok(fs::write(mark, "")?)
+}
+
+/// Ends migrations of a run that was killed: they would write into the schemas that this run makes anew.
+pub(crate) fn end_leftovers(state: &State) -> Result<()> {
+    let script = shared_dir(state).join("manage.py").display().to_string();
+    let left = || -> Result<Vec<u32>> {
+        let all = procfs::all()?.into_values().filter(|stat| !stat.zombie);
+        Ok(all
+            .map(|stat| stat.pid)
+            .filter(|pid| procfs::arguments(*pid).contains(&script))
+            .collect())
+    };
+    wait_until("leftover migrations to end", Duration::from_secs(20), || {
+        let pids = left()?;
+        pids.iter().for_each(|pid| procfs::signal(*pid, libc::SIGKILL));
+        Ok(pids.is_empty().then_some(()))
+    })
 }
 
 /// Schemas as the migrations leave them, still without anything of this cloud.
