@@ -265,11 +265,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let job = job.context("no drill or failover has finished yet")?;
             let report = session.reports().get(&job.id).await?;
             let page = out.extension().is_some_and(|e| e == "html");
-            let text = if page {
-                format!("<pre>{report:#}</pre>")
-            } else {
-                serde_json::to_string_pretty(&report)?
-            };
+            let text = if page { report.html()? } else { report.json()? };
             std::fs::write(out, text).with_context(|| format!("writing {}", out.display()))
         }
         Command::Unprotect => {

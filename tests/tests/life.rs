@@ -326,9 +326,12 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
     let decision = view
         .decisions
         .iter()
-        .find(|d| d.1 == DecisionKind::ForcePromote)
+        .find(|d| d.kind == DecisionKind::ForcePromote)
         .expect("the decision is journalled");
-    assert_eq!((decision.2.as_str(), decision.3.as_str()), ("anna", "flood"));
+    assert_eq!(
+        (decision.operator.as_str(), decision.reason.as_str()),
+        ("anna", "flood")
+    );
     assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
     let offer = jobs.reports().failback_offer(&job).await.unwrap();
     assert_eq!(

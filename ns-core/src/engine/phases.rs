@@ -2,6 +2,7 @@
 //! of `planning`.
 
 use super::records::{FailbackOffer, FenceRecord, kinds, put, remove};
+use super::reporting::{self, Names};
 use super::runner::Runner;
 use super::{SourceReach, group_inventory, journal_writer, reach_source, sync_cluster};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
@@ -15,6 +16,7 @@ use crate::planning::{
     plan_undo, plan_unprotect,
 };
 use crate::provider::Role;
+use crate::report::RecoveryReport;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +32,7 @@ impl Runner {
         only: &BTreeSet<CloudId>,
     ) -> Result<TaskGraph> {
         let view = &self.journal.view;
-        let frozen = view.frozen.as_ref().ok_or_else(|| {
+        let frozen = view.frozen.as_deref().ok_or_else(|| {
             Error::new(
                 ErrorKind::Refused,
                 "job.inputs",
@@ -78,8 +80,8 @@ impl Runner {
                 .decisions
                 .iter()
                 .rev()
-                .find(|d| d.1 == wanted)
-                .map(|d| d.0.clone())
+                .find(|d| d.kind == wanted)
+                .map(|d| d.id.clone())
         };
         new.or_else(old).unwrap_or_default()
     }
@@ -214,7 +216,7 @@ impl Runner {
     /// Before a hand-over: the Source is primary, the Target is not. Both primary is seen here and nowhere else (Ceph facts
     /// §0.5).
     async fn check_roles(&self, plan: &RecoveryPlan) -> Result<()> {
-        let group = self.journal.view.frozen.as_ref().map(|f| &f.group.source_cluster);
+        let group = self.journal.view.frozen.as_deref().map(|f| &f.group.source_cluster);
         let source = self.inner.providers(group.unwrap_or(&plan.target_cluster))?.storage;
         let target = self.inner.providers(&plan.target_cluster)?.storage;
         for v in plan.volumes.values() {
@@ -355,7 +357,7 @@ impl Runner {
         if view.result == Some(ResultCode::Success) {
             match &view.work {
                 Work::Protect { plan_id, group_id } => {
-                    let frozen = view.frozen.as_ref();
+                    let frozen = view.frozen.as_deref();
                     let (inventory, instances) = frozen.map(|f| (&f.inventory, &f.group.instances)).ok_or_else(lost)?;
                     let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
                     plan.volumes = planning::replicated_volumes(inventory, instances, |task| {
@@ -415,7 +417,7 @@ impl Runner {
 
     fn point_write(&self, point_id: &PointId) -> Result<Write> {
         let view = &self.journal.view;
-        let frozen = view.frozen.as_ref().ok_or_else(lost)?;
+        let frozen = view.frozen.as_deref().ok_or_else(lost)?;
         let volumes = planning::point_volumes(&frozen.plan, point_id, |task| {
             view.output(task).and_then(|o| o.image.clone())
         })
@@ -471,7 +473,9 @@ impl Runner {
             first_in_group: true,
         };
         let t = machine::step(view.state, view.operation, &Trigger::ReportMade, &facts)?;
-        let (report, digest) = super::reporting::make(view, self.journal.hash(), self.inner.clock.now())?;
+        let report = self.make_report().await?;
+        let view = &self.journal.view;
+        let digest = crate::journal::digest(report.json()?.as_bytes());
         let mut writes = vec![put(kinds::REPORT, view.id.as_str(), None, &report)?];
         if machine::removal(facts.job_type, view.operation, view.result) == Removal::JobPlanAndGroup {
             writes.extend(self.confirmed()?);
@@ -493,11 +497,32 @@ impl Runner {
         Ok(())
     }
 
+    async fn make_report(&self) -> Result<RecoveryReport> {
+        let view = &self.journal.view;
+        let records = self.inner.records();
+        let mut names = Names {
+            source_cluster: String::new(),
+            target_cluster: String::new(),
+            actor: view.actor.clone(),
+        };
+        if let Some(frozen) = &view.frozen {
+            for (name, id) in [
+                (&mut names.source_cluster, &frozen.group.source_cluster),
+                (&mut names.target_cluster, &frozen.plan.target_cluster),
+            ] {
+                // A cluster may have been deleted since: its id still tells which it was.
+                let found = records.find::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
+                *name = found.map_or_else(|| id.to_string(), |(c, _)| c.name);
+            }
+        }
+        reporting::report(view, names, self.journal.hash(), self.inner.clock.now())
+    }
+
     /// What a confirmed failover changes: plan and group end on the old side, failed instances keep them, and failback is
     /// offered (SM-56, SM-66, OPEN-01).
     fn confirmed(&self) -> Result<Vec<Write>> {
         let view = &self.journal.view;
-        let frozen = view.frozen.as_ref().ok_or_else(lost)?;
+        let frozen = view.frozen.as_deref().ok_or_else(lost)?;
         let states = view.instances();
         let mut instances = BTreeMap::new();
         for (id, _) in states.iter().filter(|(_, s)| **s == InstanceRecoveryState::Success) {

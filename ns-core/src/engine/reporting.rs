@@ -1,22 +1,230 @@
-//! The report of a job, from its journal.
+//! The report of a job, filled from its journal.
 
-use crate::journal::JobView;
+use crate::journal::{DecisionKind, JobView, PhaseKind, TaskState, TaskStatus};
+use crate::model::{CloudId, InstanceRecoveryState, JobOperation, TaskKey, Work};
+use crate::planning::{Action, Task};
+use crate::report::{
+    DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput, TaskPart, VolumePart,
+};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-/// Makes the report and its digest.
-pub(super) fn make(view: &JobView, journal_hash: &str, at: Timestamp) -> Result<(serde_json::Value, String)> {
-    let encode = |e: serde_json::Error| Error::new(ErrorKind::Internal, "report.encode", e.to_string());
-    let report = serde_json::json!({
-        "journal_hash": journal_hash,
-        "made_at": at,
-        "job": serde_json::to_value(view).map_err(encode)?,
-    });
-    let text = serde_json::to_string(&report).map_err(encode)?;
-    let digest = Sha256::digest(text.as_bytes())
+/// Names that the journal does not hold.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) source_cluster: String,
+    pub(super) target_cluster: String,
+    pub(super) actor: String,
+}
+
+/// Makes the report of a job whose clean-up has ended.
+///
+/// # Errors
+/// `Internal` when a wire name is not text, which would be a fault of the library.
+pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Timestamp) -> Result<RecoveryReport> {
+    let frozen = view.frozen.as_deref();
+    let definition = view.work.recovery();
+    let job = JobPart {
+        id: view.id.clone(),
+        kind: match &view.work {
+            Work::Recovery(d) => d.job_type.to_string(),
+            Work::Protect { .. } => "protect".to_owned(),
+            Work::Point { .. } => "point".to_owned(),
+            Work::Unprotect { .. } => "unprotect".to_owned(),
+        },
+        group: frozen.map_or_else(|| view.work.group_id().to_string(), |f| f.group.name.clone()),
+        plan: frozen.map_or_else(|| view.work.plan_id().to_string(), |f| f.plan.name.clone()),
+        source_cluster: names.source_cluster,
+        target_cluster: names.target_cluster,
+        execution: definition.map(|d| d.execution.clone()),
+        data_point: definition.map(|d| d.data_point.clone()),
+        actor: names.actor,
+        last_operation: view.operation,
+        result: view.result,
+        created_at: view.created_at,
+        started_at: view.started_at,
+        completed_at: view.completed_at,
+        ended_at: at,
+        rpo_minutes: frozen.map_or(0, |f| f.group.rpo_minutes),
+        rto_minutes: frozen.map_or(0, |f| f.group.rto_minutes),
+    };
+    Ok(RecoveryReport::new(ReportInput {
+        job,
+        instances: view
+            .instances()
+            .into_iter()
+            .map(|(id, state)| instance(view, id, state))
+            .collect(),
+        volumes: volumes(view),
+        tasks: tasks(view)?,
+        decisions: decisions(view)?,
+        leftovers: leftovers(view),
+        journal: JournalPart {
+            position: view.position,
+            hash: journal_hash.to_owned(),
+        },
+    }))
+}
+
+/// The wire name of a value that serialises as text.
+fn wire(value: &impl serde::Serialize) -> Result<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        other => Err(Error::new(
+            ErrorKind::Internal,
+            "report.wire_name",
+            format!("no wire name: {other:?}"),
+        )),
+    }
+}
+
+/// The recovery tasks with what became of them.
+fn recovery_tasks(view: &JobView) -> impl Iterator<Item = (&Task, &TaskState)> {
+    let phases = view
+        .phases
         .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    Ok((report, digest))
+        .filter(|p| matches!(p.kind, PhaseKind::Run | PhaseKind::Retry));
+    phases
+        .flat_map(|p| p.graph.tasks.values())
+        .filter_map(|t| Some((t, view.tasks.get(&t.key)?)))
+}
+
+fn instance(view: &JobView, id: CloudId, state: InstanceRecoveryState) -> InstancePart {
+    let frozen = view.frozen.as_deref();
+    let own = || {
+        recovery_tasks(view)
+            .filter(|(t, _)| t.instances.contains(&id))
+            .map(|(_, s)| s)
+    };
+    InstancePart {
+        name: frozen
+            .and_then(|f| f.inventory.instances.get(&id))
+            .map_or_else(|| id.to_string(), |i| i.name.clone()),
+        target_id: view
+            .output(&TaskKey::new(format!("server/{id}")))
+            .and_then(|o| o.handle.as_ref())
+            .map(|h| h.id.clone()),
+        state,
+        boot: frozen
+            .and_then(|f| f.plan.mapping.instances.get(&id))
+            .is_none_or(|m| m.boot),
+        started_at: own().filter_map(|s| s.started_at).min(),
+        ended_at: own().filter_map(|s| s.ended_at).max(),
+        error: own()
+            .filter(|s| s.status == TaskStatus::Failed)
+            .find_map(|s| s.error.clone()),
+        id,
+    }
+}
+
+fn volumes(view: &JobView) -> Vec<VolumePart> {
+    let Some(frozen) = view.frozen.as_deref() else {
+        return Vec::new();
+    };
+    let point = frozen.point.as_ref().map(|p| p.taken_at);
+    let states = view.instances();
+    let wanted = |id: &CloudId| states.get(id).is_some_and(|s| *s != InstanceRecoveryState::Excluded);
+    frozen
+        .inventory
+        .volumes
+        .values()
+        .map(|volume| {
+            let users = frozen
+                .inventory
+                .instances
+                .values()
+                .filter(|i| i.volume_ids.contains(&volume.id));
+            let promote = view.tasks.get(&TaskKey::new(format!("promote/{}", volume.id)));
+            let demoted = view
+                .tasks
+                .get(&TaskKey::new(format!("demote/{}", volume.id)))
+                .and_then(|t| t.ended_at);
+            VolumePart {
+                id: volume.id.clone(),
+                name: volume.name.clone(),
+                size_gib: volume.size_gib,
+                instances: users.filter(|i| wanted(&i.id)).map(|i| i.name.clone()).collect(),
+                recovered: view.output(&TaskKey::new(format!("volume/{}", volume.id))).is_some(),
+                // After a hand-over nothing was written between the demotion and the promotion.
+                data_point: point.or(demoted).or(promote.and_then(|t| t.output.synced_to)),
+                source_wrote_until: demoted.or(view.started_at),
+            }
+        })
+        .collect()
+}
+
+fn tasks(view: &JobView) -> Result<Vec<TaskPart>> {
+    let mut parts = Vec::new();
+    for phase in &view.phases {
+        for task in phase.graph.tasks.values() {
+            let Some(state) = view.tasks.get(&task.key) else {
+                continue;
+            };
+            parts.push(TaskPart {
+                key: task.key.to_string(),
+                phase: wire(&phase.kind)?,
+                title: task.to_string(),
+                status: wire(&state.status)?,
+                attempts: state.attempts,
+                started_at: state.started_at,
+                ended_at: state.ended_at,
+                error: state.error.clone(),
+                message: state.message.clone(),
+            });
+        }
+    }
+    Ok(parts)
+}
+
+fn decisions(view: &JobView) -> Result<Vec<DecisionPart>> {
+    view.decisions
+        .iter()
+        .map(|d| {
+            Ok(DecisionPart {
+                kind: wire(&d.kind)?,
+                operator: d.operator.clone(),
+                reason: d.reason.clone(),
+                at: Some(d.at),
+                facts: d.facts.clone(),
+            })
+        })
+        .collect()
+}
+
+/// What a rollback that was ignored could not remove (LIM-07, SM-68).
+fn leftovers(view: &JobView) -> Vec<LeftoverPart> {
+    if view.operation != JobOperation::IgnoreRollback
+        && !view.decisions.iter().any(|d| d.kind == DecisionKind::IgnoreLeftovers)
+    {
+        return Vec::new();
+    }
+    let rollback = view.phases.iter().rev().find(|p| p.kind == PhaseKind::Rollback);
+    let tasks = rollback.into_iter().flat_map(|p| p.graph.tasks.values());
+    tasks
+        .filter(|t| matches!(view.status(&t.key), TaskStatus::Failed | TaskStatus::Skipped))
+        .filter_map(|task| {
+            let (kind, id) = match &task.action {
+                Action::Remove {
+                    kind, handle, token, ..
+                } => (
+                    wire(kind).ok()?,
+                    handle.as_ref().map_or_else(|| token.to_string(), |h| h.id.to_string()),
+                ),
+                Action::Release { handle, token, .. } => (
+                    "volume".to_owned(),
+                    handle.as_ref().map_or_else(|| token.to_string(), |h| h.id.to_string()),
+                ),
+                Action::RemoveImage { token, .. } => ("image".to_owned(), token.to_string()),
+                _ => return None,
+            };
+            let side = task.action.words().1;
+            Some(LeftoverPart {
+                kind,
+                id,
+                cluster: side.map_or_else(String::new, |s| format!("{s:?}")),
+                error: view.tasks.get(&task.key).and_then(|s| s.error.clone()),
+                command: None,
+            })
+        })
+        .collect()
 }

@@ -462,7 +462,7 @@ impl Runner {
         let Some(task) = view.phase().and_then(|p| p.graph.tasks.get(&key)) else {
             return;
         };
-        let frozen = view.frozen.as_ref();
+        let frozen = view.frozen.as_deref();
         let not_frozen = || Error::new(ErrorKind::Internal, "job.inputs", "the job has no frozen inputs");
         let providers = |side: Side| {
             let frozen = frozen.ok_or_else(not_frozen)?;
@@ -479,15 +479,11 @@ impl Runner {
             Action::ForcePromote { decision, .. } | Action::Resync { decision, .. } => Some(decision),
             _ => None,
         };
-        let decision = view
-            .decisions
-            .iter()
-            .find(|d| Some(&d.0) == wanted)
-            .map(|(id, _, operator, reason, _)| Decision {
-                id: id.clone(),
-                operator: operator.clone(),
-                reason: reason.clone(),
-            });
+        let decision = view.decisions.iter().find(|d| Some(&d.id) == wanted).map(|d| Decision {
+            id: d.id.clone(),
+            operator: d.operator.clone(),
+            reason: d.reason.clone(),
+        });
         let side = effect::side(&task.action);
         let only_waits = effect::only_waits(&task.action);
         let resolved = resolve::resolve(view, &task.action);

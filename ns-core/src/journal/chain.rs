@@ -20,7 +20,7 @@ impl Chain {
     /// another job's.
     #[must_use]
     pub fn new(job: JobId) -> Self {
-        let hash = hex(&Sha256::digest(job.as_str().as_bytes()));
+        let hash = digest(job.as_str().as_bytes());
         Self { job, position: 0, hash }
     }
 
@@ -102,6 +102,11 @@ fn link(previous: &str, body: &str) -> String {
     hasher.update(b"\n");
     hasher.update(body.as_bytes());
     hex(&hasher.finalize())
+}
+
+/// SHA-256 of a document that the journal vouches for, hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,6 +11,7 @@ use crate::{Error, ErrorKind, ErrorRecord, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Where a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +84,23 @@ impl TaskState {
     };
 }
 
+/// A decision of an operator, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decided {
+    /// Identifies it.
+    pub id: String,
+    /// What about.
+    pub kind: DecisionKind,
+    /// Who.
+    pub operator: String,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// What the engine knew when it asked.
+    pub facts: Vec<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A graph that runs or ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Phase {
@@ -93,12 +111,14 @@ pub struct Phase {
 }
 
 /// Everything the journal says of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
     /// The job.
     pub id: JobId,
     /// What it is to do.
     pub work: Work,
+    /// Who made it.
+    pub actor: String,
     /// Where it is.
     pub state: JobState,
     /// What it handles.
@@ -110,13 +130,13 @@ pub struct JobView {
     /// When a timer acts next.
     pub deadline: Option<Timestamp>,
     /// The frozen inputs.
-    pub frozen: Option<Frozen>,
+    pub frozen: Option<Arc<Frozen>>,
     /// The graphs, in order.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<Arc<Phase>>,
     /// The tasks of all graphs.
     pub tasks: BTreeMap<TaskKey, TaskState>,
-    /// Decisions: id, kind, operator, reason, facts.
-    pub decisions: Vec<(String, DecisionKind, String, String, Vec<String>)>,
+    /// Decisions of operators, in order.
+    pub decisions: Vec<Decided>,
     /// Digest of the report.
     pub report_digest: Option<String>,
     /// When it was made.
@@ -137,7 +157,7 @@ impl JobView {
     /// # Errors
     /// `Corrupt` when the first entry is not the job's creation.
     pub fn begin(entry: &Entry) -> Result<Self> {
-        let Event::Created { work, .. } = &entry.event else {
+        let Event::Created { work, actor } = &entry.event else {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 "journal.first",
@@ -148,6 +168,7 @@ impl JobView {
         Ok(Self {
             id: entry.job.clone(),
             work: work.clone(),
+            actor: actor.clone(),
             state: JobState::Waiting,
             operation: JobOperation::Run,
             clear: None,
@@ -187,7 +208,7 @@ impl JobView {
         self.changed_at = entry.at;
         match &entry.event {
             Event::Created { .. } | Event::Noted { .. } => {}
-            Event::Frozen { inputs } => self.frozen = Some((**inputs).clone()),
+            Event::Frozen { inputs } => self.frozen = Some(Arc::new((**inputs).clone())),
             Event::Transition {
                 to,
                 operation,
@@ -213,10 +234,8 @@ impl JobView {
                 for key in graph.tasks.keys() {
                     self.tasks.insert(key.clone(), TaskState::NEW);
                 }
-                self.phases.push(Phase {
-                    kind: *phase,
-                    graph: graph.clone(),
-                });
+                let (kind, graph) = (*phase, graph.clone());
+                self.phases.push(Arc::new(Phase { kind, graph }));
             }
             Event::Decided {
                 decision,
@@ -225,8 +244,14 @@ impl JobView {
                 reason,
                 facts,
             } => {
-                self.decisions
-                    .push((decision.clone(), *kind, operator.clone(), reason.clone(), facts.clone()));
+                self.decisions.push(Decided {
+                    id: decision.clone(),
+                    kind: *kind,
+                    operator: operator.clone(),
+                    reason: reason.clone(),
+                    facts: facts.clone(),
+                    at: entry.at,
+                });
             }
             Event::Intent { task, attempt } => {
                 let state = self.task_mut(task);
@@ -280,7 +305,7 @@ impl JobView {
     /// The graph that runs, or ran last.
     #[must_use]
     pub fn phase(&self) -> Option<&Phase> {
-        self.phases.last()
+        self.phases.last().map(Arc::as_ref)
     }
 
     /// Whether every task of the last graph has ended.

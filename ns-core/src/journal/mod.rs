@@ -8,6 +8,7 @@ mod chain;
 mod event;
 mod fold;
 
+pub(crate) use chain::digest;
 pub use chain::{Chain, verify};
 pub use event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
-pub use fold::{JobView, Phase, TaskState, TaskStatus};
+pub use fold::{Decided, JobView, Phase, TaskState, TaskStatus};

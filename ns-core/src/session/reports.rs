@@ -4,6 +4,7 @@ use super::{Page, Session};
 use crate::Result;
 use crate::engine::{FailbackOffer, kinds};
 use crate::model::JobId;
+use crate::report::RecoveryReport;
 
 /// See [`Session::reports`].
 #[derive(Debug, Clone, Copy)]
@@ -12,11 +13,11 @@ pub struct Reports<'a> {
 }
 
 impl Reports<'_> {
-    /// The report of a job as JSON (RES-03).
+    /// The report of a job (RES-03), as a value that gives JSON and a page.
     ///
     /// # Errors
     /// `NotFound` while the job has none.
-    pub async fn get(&self, job: &JobId) -> Result<serde_json::Value> {
+    pub async fn get(&self, job: &JobId) -> Result<RecoveryReport> {
         self.session.inner.records().get(kinds::REPORT, job.as_str()).await
     }
 
@@ -24,7 +25,7 @@ impl Reports<'_> {
     ///
     /// # Errors
     /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<serde_json::Value>> {
+    pub async fn list(&self, page: &Page) -> Result<Vec<RecoveryReport>> {
         page.check()?;
         self.session
             .inner
