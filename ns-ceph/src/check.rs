@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 const MON: &str = "mon 'profile rbd-mirror, allow r'";
 const OSD: &str = "osd 'profile rbd'";
+const DELETE_DELAY: &str = "rbd_mirroring_delete_delay";
 const MGR: &str = "mgr 'profile rbd'";
 
 impl Ceph {
@@ -62,7 +63,7 @@ impl Ceph {
         }
         report.peers = peers.into_iter().filter(|p| !p.is_empty()).collect();
         self.probe_rights(&mut report).await?;
-        self.probe_delete_delay(&daemons, &mut report).await;
+        self.probe_delete_delay(&daemons, &mut report).await?;
         report.missing_rights.sort();
         report.missing_rights.dedup();
         Ok(report)
@@ -109,37 +110,39 @@ impl Ceph {
             &pool.pool,
             "--recursive"
         ];
-        let (schedules, services) = join(self.rbd.read(schedules), self.rbd.ceph(args!["service", "dump"])).await;
-        match schedules?.ok_or_none(&[NOT_FOUND, INVALID]) {
+        match self.rbd.read(schedules).await?.ok_or_none(&[NOT_FOUND, INVALID]) {
             Err(error) if error.kind() == ErrorKind::Denied => report.missing_rights.push(MGR.to_owned()),
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        match services {
-            Err(error) if error.kind() == ErrorKind::Denied => report.missing_rights.push(MON.to_owned()),
-            Err(error) => return Err(error),
-            Ok(_) => {}
+            result => drop(result?),
         }
         Ok(())
     }
 
-    /// How long this side keeps a copy whose source was deleted. Nothing by default, whoever deleted it.
-    async fn probe_delete_delay(&self, daemons: &BTreeSet<String>, report: &mut StorageReport) {
-        const OPTION: &str = "rbd_mirroring_delete_delay";
-        let mut delays = Vec::new();
-        for daemon in daemons {
-            let who = format!("client.rbd-mirror.{daemon}");
-            let delay = self.rbd.ceph(args!["config", "get", &who, OPTION]).await;
-            delays.push(delay.ok().and_then(|d| d.parse::<u64>().ok()));
+    /// How long this side keeps a copy whose source was deleted: by default no time at all, whoever deleted it. Also tells
+    /// whether the user may read the cluster's settings, which the daemons' health needs as well.
+    async fn probe_delete_delay(&self, daemons: &BTreeSet<String>, report: &mut StorageReport) -> Result<()> {
+        let mut who: Vec<_> = daemons.iter().map(|d| format!("client.rbd-mirror.{d}")).collect();
+        if who.is_empty() {
+            who.push("client.rbd-mirror".to_owned());
         }
-        let text = match delays.iter().min() {
-            Some(Some(seconds)) if *seconds > 0 => return,
-            Some(Some(_)) => {
-                format!("{OPTION} is 0: a copy here is deleted seconds after its source, whoever deletes it")
-            }
-            Some(None) | None => format!("{OPTION} could not be read: a copy here may be deleted with its source"),
-        };
-        report.warnings.push(text);
+        let mut shortest: Option<u64> = None;
+        for daemon in who {
+            let delay = match self.rbd.ceph(args!["config", "get", &daemon, DELETE_DELAY]).await {
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    report.missing_rights.push(MON.to_owned());
+                    return Ok(());
+                }
+                result => result?.parse().unwrap_or(0),
+            };
+            shortest = Some(shortest.map_or(delay, |s| s.min(delay)));
+        }
+        if shortest == Some(0) {
+            // A daemon's own configuration file is not seen from here.
+            report.warnings.push(format!(
+                "{DELETE_DELAY} is 0 in the cluster's settings: a copy here is deleted seconds after its source, whoever \
+                 deletes it"
+            ));
+        }
+        Ok(())
     }
 }
 

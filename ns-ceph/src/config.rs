@@ -119,6 +119,9 @@ pub struct Limits {
     pub copy_seconds: u64,
     /// How long an unforced promote is tried again while the storage says "not yet".
     pub promote_wait_seconds: u64,
+    /// How long a demotion waits for the peer to begin to follow this side after a hand-over (snapshot mode): its daemon
+    /// looks every 30 s.
+    pub follow_wait_seconds: u64,
     /// After how long a forced promote counts as hanging behind the local mirror daemon. A sound one was measured at 5 s.
     pub force_promote_seconds: u64,
     /// The deadline of the forced promote after the daemon was stopped: 37 s were measured, 30 of them for the lock of
@@ -136,6 +139,7 @@ impl Default for Limits {
             change_seconds: 60,
             copy_seconds: 24 * 3600,
             promote_wait_seconds: 30,
+            follow_wait_seconds: 60,
             force_promote_seconds: 25,
             force_promote_stopped_seconds: 120,
         }
@@ -145,6 +149,10 @@ impl Default for Limits {
 impl Limits {
     pub(crate) const fn promote_wait(&self) -> Duration {
         Duration::from_secs(self.promote_wait_seconds)
+    }
+
+    pub(crate) const fn follow_wait(&self) -> Duration {
+        Duration::from_secs(self.follow_wait_seconds)
     }
 }
 
@@ -221,6 +229,7 @@ impl CephConfig {
             l.change_seconds,
             l.copy_seconds,
             l.promote_wait_seconds,
+            l.follow_wait_seconds,
             l.force_promote_seconds,
             l.force_promote_stopped_seconds,
         ];

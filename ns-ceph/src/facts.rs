@@ -145,6 +145,9 @@ pub(crate) struct MirrorSnap {
     primary_mirror_uuid: String,
     #[serde(default)]
     last_copied_object_number: u64,
+    /// Peers that have not taken it over yet.
+    #[serde(default)]
+    mirror_peer_uuids: Vec<String>,
 }
 
 /// What a mirror snapshot is to this side.
@@ -158,6 +161,8 @@ pub(crate) enum Point {
         demoted: bool,
         complete: bool,
         copied_objects: u64,
+        /// Offered to the peer, which has not taken it over yet.
+        unread: bool,
     },
     /// Left by a forced promote that is not finished.
     Orphan,
@@ -183,6 +188,7 @@ fn point(snap: &Snap) -> Option<Point> {
             demoted,
             complete: m.complete,
             copied_objects: m.last_copied_object_number,
+            unread: !m.mirror_peer_uuids.is_empty(),
         },
     })
 }
@@ -220,6 +226,26 @@ pub(crate) fn last_demotion(points: &[(u64, Point)], role: Role) -> Option<(u64,
         (id, Point::Own { demoted: true }) => Some((*id, true)),
         _ => None,
     }
+}
+
+/// Whether this side was promoted after a hand-over and its peer has not begun to follow it. Measured: demoted now, both
+/// sides would say "remote image is not primary" for ever and nothing would travel any more, because the peer's daemon
+/// follows a demoted image only if it followed it before. The peer's first copy takes over what came before it, the
+/// replicated demotion at the hand-over among it.
+pub(crate) fn is_unfollowed(points: &[(u64, Point)]) -> bool {
+    let hand_over = points.iter().rposition(|(_, p)| matches!(p, Point::Copy { .. }));
+    hand_over.is_some_and(|at| {
+        matches!(
+            points[at].1,
+            Point::Copy {
+                demoted: true,
+                unread: true,
+                ..
+            }
+        ) && points[at + 1..]
+            .iter()
+            .any(|(_, p)| *p == Point::Own { demoted: false })
+    })
 }
 
 impl Snap {

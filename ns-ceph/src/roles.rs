@@ -4,7 +4,7 @@
 //! was promoted, wrote and was demoted since; those writes are then lost. So a promote here proves first that this side
 //! ends with exactly the demotion it is shown.
 
-use crate::facts::{Info, Point, last_demotion, mirror_points};
+use crate::facts::{Info, Point, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
 use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
 use crate::provider::{Ceph, refuse_unreplicated};
@@ -27,7 +27,10 @@ impl Ceph {
         if info.role() == Role::Primary {
             match info.mode() {
                 Some(ReplicationMode::Journal) => self.remove_markers(image, u64::MAX).await?,
-                _ => self.stamp(image, &info, false).await?,
+                _ => {
+                    self.wait_followed(image).await?;
+                    self.stamp(image, &info, false).await?;
+                }
             }
             let done = self.rbd.change(args!["mirror", "image", "demote", image.arg()]).await?;
             // 22: not primary any more; what it is instead is read next.
@@ -48,6 +51,24 @@ impl Ceph {
             .with("image", image)
         })?;
         self.proof(&info, what)?.to_mark()
+    }
+
+    /// Waits until the peer follows this side: before that, a demotion could never arrive there (snapshot mode).
+    async fn wait_followed(&self, image: &ImageSpec) -> Result<()> {
+        let began = self.clock.now();
+        while is_unfollowed(&mirror_points(&self.must_snaps(image).await?)) {
+            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.follow_wait() {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "ceph.peer_not_following",
+                    "the peer has not begun to follow this side since it was promoted: a demotion now would never arrive there",
+                )
+                .with("image", image)
+                .with_remedy("see that the peer's rbd-mirror runs, then demote again"));
+            }
+            self.clock.sleep(RETRY).await;
+        }
+        Ok(())
     }
 
     /// The demotion with which this side's data ends, if it was made here.

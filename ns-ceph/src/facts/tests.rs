@@ -102,6 +102,26 @@ fn a_demotion_counts_only_as_the_last_word() {
     assert_eq!(forced[1].1, Point::Orphan);
 }
 
+#[test]
+fn a_side_is_followed_once_its_hand_over_is_read() {
+    let offered = |unread: bool| {
+        let peers = if unread { r#""737e""# } else { "" };
+        let json = copy(223, "demoted", true).replace(
+            r#""mirror_peer_uuids":[]"#,
+            &format!(r#""mirror_peer_uuids":[{peers}]"#),
+        );
+        snap(205, &json)
+    };
+    let later = |state: &str| snap(207, &own(state));
+    assert!(is_unfollowed(&mirror_points(&[offered(true), later("primary")])));
+    assert!(!is_unfollowed(&mirror_points(&[offered(false), later("primary")])));
+    assert!(!is_unfollowed(&mirror_points(&[offered(true)])), "a replica");
+    assert!(
+        !is_unfollowed(&mirror_points(&[later("primary")])),
+        "primary from the beginning"
+    );
+}
+
 fn status(state: &str, description: &str, last_update: &str) -> MirrorStatus {
     let json = serde_json::json!({"name": "s1", "global_id": "55178ca8", "state": state, "description": description,
         "daemon_service": {"service_id": "5427"}, "last_update": last_update, "peer_sites": []});
