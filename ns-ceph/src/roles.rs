@@ -97,7 +97,7 @@ impl Ceph {
             let proof = Proof::of(demotion, info.global_id().unwrap_or_default())?;
             if !matches!(proof.what, What::SnapshotDemotion { .. } | What::JournalDemotion { .. }) {
                 return Err(Error::new(
-                    ErrorKind::Invalid,
+                    ErrorKind::Refused,
                     "ceph.mark_no_demotion",
                     "the mark is not of a demotion",
                 )
