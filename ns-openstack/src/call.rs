@@ -37,6 +37,7 @@ pub(crate) struct Call<'a> {
     version: Option<&'static str>,
     body: Option<Value>,
     timeout: Option<Duration>,
+    question: bool,
 }
 
 impl<'a> Call<'a> {
@@ -51,6 +52,7 @@ impl<'a> Call<'a> {
             version: None,
             body: None,
             timeout: None,
+            question: false,
         }
     }
 
@@ -76,6 +78,16 @@ impl<'a> Call<'a> {
     pub(crate) const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// Changes nothing although it is a `POST`: logging in.
+    pub(crate) const fn question(mut self) -> Self {
+        self.question = true;
+        self
+    }
+
+    fn is_question(&self) -> bool {
+        self.question || self.method == Method::GET
     }
 
     /// Sends, and wants success.
@@ -138,7 +150,9 @@ impl<'a> Call<'a> {
             };
             match answer {
                 Ok(reply) => return Ok(reply),
-                Err(Failure::Broken(_)) if !broken && self.method != Method::POST => broken = true,
+                Err(Failure::Broken(_)) if !broken && (self.is_question() || self.method != Method::POST) => {
+                    broken = true
+                }
                 Err(Failure::Later(pause, _)) if round < PATIENCE_ROUNDS => {
                     round += 1;
                     tokio::time::sleep(pause).await;
@@ -238,7 +252,7 @@ impl<'a> Call<'a> {
             return Failure::Final(error.with_source(e));
         }
         // A question may simply be asked again; of a change nobody knows whether it will be carried out.
-        let kind = if self.method == Method::GET {
+        let kind = if self.is_question() {
             ErrorKind::Unavailable
         } else {
             ErrorKind::Timeout

@@ -9,7 +9,8 @@
 //! | security group; its rules | part of the description, after the user's text |
 //! | flavour | its id |
 //! | keypair, server group | end of the name |
-//! | volume, server | metadata |
+//! | server | tag: Nova filters by it, and not by metadata; the guest does not see it |
+//! | volume | metadata |
 
 use ns_core::provider::{CreatedKind, Token};
 use ns_core::{Error, ErrorKind};

@@ -143,7 +143,7 @@ impl Session {
         let body = auth::request(&self.config.auth, scope, home.as_deref())?;
         let before = Timestamp::now();
         let call = Call::new(self, Method::POST, Service::Identity, &["auth", "tokens"]).body(body);
-        let reply = call.timeout(self.config.timing.read).exchange(None).await;
+        let reply = call.question().timeout(self.config.timing.read).exchange(None).await;
         let after = Timestamp::now();
         let reply = match (reply, scope) {
             (Err(e), Scope::Tenant(tenant)) if e.kind() == ErrorKind::Unauthenticated => {

@@ -105,3 +105,30 @@ pub(crate) async fn sent(server: &MockServer, verb: &str, at: &str) -> Vec<Value
         .map(|r| serde_json::from_slice(&r.body).unwrap_or(Value::Null))
         .collect()
 }
+
+/// Answers one after the other; the last one stays.
+pub(crate) async fn in_turn(server: &MockServer, verb: &str, at: &str, bodies: &[Value]) {
+    let (last, first) = bodies.split_last().unwrap();
+    for body in first {
+        once(server, verb, at, 200, body.clone()).await;
+    }
+    on(server, verb, at, 200, last.clone()).await;
+}
+
+/// `404`, as services say it.
+pub(crate) async fn gone(server: &MockServer, at: &str) {
+    let body = serde_json::json!({"itemNotFound": {"code": 404, "message": "It could not be found."}});
+    on(server, "GET", at, 404, body).await;
+}
+
+/// What was asked to be deleted.
+pub(crate) async fn deleted(server: &MockServer) -> Vec<String> {
+    let requests = server.received_requests().await.unwrap();
+    let deletions = requests.iter().filter(|r| r.method.as_str() == "DELETE");
+    deletions.map(|r| r.url.path().to_owned()).collect()
+}
+
+/// A token.
+pub(crate) fn token(what: &str) -> ns_core::provider::Token {
+    ns_core::provider::Token::of(&ns_core::model::JobId::new("job"), &ns_core::model::TaskKey::new(what))
+}

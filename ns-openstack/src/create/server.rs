@@ -9,11 +9,10 @@ use crate::paging::{Item, List};
 use crate::poll::Poll;
 use crate::session::Session;
 use ns_core::model::PowerState;
-use ns_core::provider::{CreatedKind, Ref, Spec, TOKEN_KEY, Token};
+use ns_core::provider::{CreatedKind, Ref, Spec, Token};
 use ns_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// First microversion in which a host can be asked for and still goes through the scheduler's filters.
@@ -26,7 +25,7 @@ struct Server {
     #[serde(default)]
     tenant_id: Option<String>,
     #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    tags: Vec<String>,
     #[serde(default)]
     created: String,
     fault: Option<Fault>,
@@ -58,9 +57,7 @@ impl Server {
         power(&self.status, self.task.as_deref(), self.power)
     }
     fn has(&self, token: &Token) -> bool {
-        self.metadata
-            .get(TOKEN_KEY)
-            .is_some_and(|value| value == token.as_str())
+        self.tags.iter().any(|tag| tag == token.as_str())
     }
     fn fault(&self) -> &str {
         self.fault.as_ref().map_or("", |fault| fault.message.as_str())
@@ -122,7 +119,8 @@ async fn existing(session: &Session, id: &str) -> Result<Server> {
 async fn marked(session: &Session, token: &Token) -> Result<Vec<Server>> {
     let list = List::new(Compute, &["servers", "detail"], "servers")
         .version(VERSION)
-        .with("all_tenants", "True");
+        .with("all_tenants", "True")
+        .with("tags", token.as_str());
     let mut found: Vec<Server> = list.all(session).await?;
     found.retain(|server| server.has(token));
     found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
@@ -193,10 +191,8 @@ fn body<'a>(session: &Session, spec: &'a Spec, token: &Token) -> Result<(&'a str
     for port in ports {
         cards.push(json!({"port": port.id()?}));
     }
-    let mut metadata = metadata.clone();
-    metadata.insert(TOKEN_KEY.to_owned(), token.as_str().to_owned());
     let mut server = json!({
-        "name": name, "flavorRef": flavor.id()?, "block_device_mapping_v2": disks, "metadata": metadata,
+        "name": name, "flavorRef": flavor.id()?, "block_device_mapping_v2": disks, "metadata": metadata, "tags": [token.as_str()],
         "networks": if cards.is_empty() { json!("none") } else { json!(cards) },
     });
     let options = [
