@@ -4,6 +4,7 @@ mod assess;
 mod boot;
 mod capacity;
 mod mapping;
+mod networks;
 
 pub use assess::{Mirroring, PlanFacts, assess};
 pub use mapping::{PlanFlag, PlanHole, plan_holes};
