@@ -7,6 +7,7 @@ pub(crate) mod ceph;
 pub(crate) mod command;
 pub(crate) mod guest;
 pub(crate) mod openstack;
+mod ownership;
 pub(crate) mod packages;
 pub(crate) mod process;
 mod procfs;
@@ -79,6 +80,8 @@ pub(crate) enum Verb {
     Kill {
         /// Which site
         site: Site,
+        /// Only this process, for example `ceph-b-rbd-mirror`; `lab status` lists them
+        only: Option<String>,
     },
     /// Bring a killed site back
     Start {
@@ -89,11 +92,15 @@ pub(crate) enum Verb {
     Freeze {
         /// Which site
         site: Site,
+        /// Only this process, for example `ceph-b-rbd-mirror`; `lab status` lists them
+        only: Option<String>,
     },
     /// SIGCONT every process of a site
     Thaw {
         /// Which site
         site: Site,
+        /// Only this process, for example `ceph-b-rbd-mirror`; `lab status` lists them
+        only: Option<String>,
     },
 }
 
@@ -122,18 +129,24 @@ pub(crate) fn run(verb: &Verb) -> Result<()> {
             ceph::purge(&state)?;
             state.remove()
         }
-        Verb::Kill { site } => {
-            let killed = supervisor.kill_site(*site)?;
-            openstack::kill(&state, *site)?;
+        Verb::Kill { site, only } => {
+            let killed = supervisor.kill_site(*site, only.as_deref())?;
+            if only.is_none() {
+                openstack::kill(&state, *site)?;
+            }
             println!("{}: {killed} processes killed", site.name());
             Ok(())
         }
-        Verb::Freeze { site } => supervisor
-            .freeze(*site)
-            .map(|n| println!("{}: {n} processes stopped", site.name())),
-        Verb::Thaw { site } => supervisor
-            .thaw(*site)
-            .map(|n| println!("{}: {n} processes continued", site.name())),
+        Verb::Freeze { site, only } => {
+            let stopped = supervisor.freeze(*site, only.as_deref())?;
+            println!("{}: {stopped} processes stopped", site.name());
+            Ok(())
+        }
+        Verb::Thaw { site, only } => {
+            let continued = supervisor.thaw(*site, only.as_deref())?;
+            println!("{}: {continued} processes continued", site.name());
+            Ok(())
+        }
         Verb::Status => {
             ceph::status(&state)?;
             openstack::status(&state)

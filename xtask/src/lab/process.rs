@@ -1,21 +1,16 @@
 //! The supervisor: starts processes that outlive it, and finds, stops, kills and freezes them later by what it wrote
 //! down and by what it left in their environment, never by a program's name. Knows no service.
-//!
-//! A process is ours when its record still fits (id, start time and boot), when it is in the session of a recorded
-//! one, when it carries [`MARK`] in its environment, when it is a daemon whose arguments name the state folder, or
-//! when its parent is ours.
 use super::{
     Site,
     command::{Hopeless, wait_until},
+    ownership::{self, MARK, Ours},
     procfs,
-    procfs::Stat,
-    state::State,
-    state::write_file,
+    state::{State, write_file},
 };
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     ffi::OsString,
     fs,
     os::unix::process::CommandExt,
@@ -24,8 +19,6 @@ use std::{
     time::Duration,
 };
 
-/// The environment variable every process of the lab carries: `GROUP:SITE:NAME:STATE FOLDER`.
-const MARK: &str = "NEVERSTOP_LAB_PROCESS";
 /// After a SIGKILL a process is gone at once, unless the kernel has it in a disk wait.
 const KILL_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -117,16 +110,6 @@ pub(crate) struct Record {
     pub(crate) boot: String,
     /// Program and arguments.
     pub(crate) argv: Vec<String>,
-}
-
-/// A running process of the lab.
-#[derive(Clone, Copy, Debug)]
-struct Ours {
-    pid: u32,
-    start: u64,
-    site: Option<Site>,
-    /// Neither recorded nor marked.
-    stray: bool,
 }
 
 /// Starts and ends the processes of one state folder.
@@ -269,26 +252,28 @@ impl<'a> Supervisor<'a> {
         self.stop(&names, grace)
     }
 
-    /// SIGKILL to everything of a site at once. Returns how many processes there were.
-    pub(crate) fn kill_site(&self, site: Site) -> Result<usize> {
-        self.kill_all("killed processes to end", |ours| ours.site == Some(site))
+    /// SIGKILL to everything of a site at once, or only to the named process's session. Returns how many
+    /// there were.
+    pub(crate) fn kill_site(&self, site: Site, only: Option<&str>) -> Result<usize> {
+        let session = self.session(site, only)?;
+        self.kill_all("killed processes to end", |ours| ours.is_of(site, session))
     }
 
-    /// SIGSTOP to everything of a site.
-    pub(crate) fn freeze(&self, site: Site) -> Result<usize> {
-        self.signal_site(site, libc::SIGSTOP)
+    /// SIGSTOP to everything of a site, or to one process.
+    pub(crate) fn freeze(&self, site: Site, only: Option<&str>) -> Result<usize> {
+        self.signal_site(site, only, libc::SIGSTOP)
     }
 
-    /// SIGCONT to everything of a site.
-    pub(crate) fn thaw(&self, site: Site) -> Result<usize> {
-        self.signal_site(site, libc::SIGCONT)
+    /// SIGCONT to everything of a site, or to one process.
+    pub(crate) fn thaw(&self, site: Site, only: Option<&str>) -> Result<usize> {
+        self.signal_site(site, only, libc::SIGCONT)
     }
 
     /// SIGKILL to what an interrupted run left at work on `folder` without a record: one-off commands.
     pub(crate) fn kill_strays(&self, folder: &Path) -> Result<usize> {
         let folder = folder.to_string_lossy();
         self.kill_all("killed strays to end", |ours| {
-            ours.stray && mentions(&procfs::arguments(ours.pid), &folder)
+            ours.stray && ownership::mentions(&procfs::arguments(ours.pid), &folder)
         })
     }
 
@@ -308,11 +293,22 @@ impl<'a> Supervisor<'a> {
         Ok(left.len())
     }
 
-    fn signal_site(&self, site: Site, signal: libc::c_int) -> Result<usize> {
-        let ours = self.ours()?;
-        let of_site: Vec<&Ours> = ours.iter().filter(|ours| ours.site == Some(site)).collect();
-        of_site.iter().for_each(|ours| procfs::signal(ours.pid, signal));
-        Ok(of_site.len())
+    fn signal_site(&self, site: Site, only: Option<&str>, signal: libc::c_int) -> Result<usize> {
+        let (session, ours) = (self.session(site, only)?, self.ours()?);
+        let wanted: Vec<&Ours> = ours.iter().filter(|ours| ours.is_of(site, session)).collect();
+        wanted.iter().for_each(|ours| procfs::signal(ours.pid, signal));
+        Ok(wanted.len())
+    }
+
+    /// The session of a site's named process.
+    fn session(&self, site: Site, name: Option<&str>) -> Result<Option<u32>> {
+        let Some(name) = name else { return Ok(None) };
+        let found = self
+            .records()?
+            .into_iter()
+            .find(|(r, alive)| *alive && r.name == name && r.site == Some(site));
+        let (record, _) = found.with_context(|| format!("no process {name} runs at {}", site.name()))?;
+        Ok(Some(record.pid))
     }
 
     /// Kills again and again until none is left: a process may fork while its parent is being killed.
@@ -338,74 +334,7 @@ impl<'a> Supervisor<'a> {
             .map(|(r, _)| r)
             .filter(|r| r.boot == boot)
             .collect();
-        let all = procfs::all()?;
-        let mut ours: HashMap<u32, Ours> = HashMap::new();
-        for stat in all.values().filter(|stat| !stat.zombie) {
-            ours.extend(self.claim(stat, &records, &all).map(|found| (stat.pid, found)));
-        }
-        // children of ours are ours; repeated until nothing is added
-        loop {
-            let child = |stat: &Stat| {
-                let parent = ours.get(&stat.parent)?;
-                Some((
-                    stat.pid,
-                    Ours {
-                        pid: stat.pid,
-                        start: stat.start,
-                        ..*parent
-                    },
-                ))
-            };
-            let new = all
-                .values()
-                .filter(|stat| !stat.zombie && !ours.contains_key(&stat.pid));
-            let more: Vec<(u32, Ours)> = new.filter_map(child).collect();
-            if more.is_empty() {
-                break;
-            }
-            ours.extend(more);
-        }
-        // never ourselves nor those who called us
-        let mut caller = std::process::id();
-        while let Some(stat) = all.get(&caller) {
-            ours.remove(&caller);
-            caller = stat.parent;
-        }
-        Ok(ours.into_values().collect())
-    }
-
-    /// The process as ours, when it is ours by itself and not only by its parent.
-    fn claim(&self, stat: &Stat, records: &[Record], all: &HashMap<u32, Stat>) -> Option<Ours> {
-        let found = |site, stray| {
-            Some(Ours {
-                pid: stat.pid,
-                start: stat.start,
-                site,
-                stray,
-            })
-        };
-        let of_session = |record: &&Record| {
-            // the session's first process may be gone; a later process with its id would have another start time
-            let leader = all.get(&record.pid).is_none_or(|leader| leader.start == record.start);
-            record.pid == stat.session && leader && stat.start >= record.start
-        };
-        if let Some(record) = records.iter().find(of_session) {
-            return found(record.site, false);
-        }
-        if let Some(mark) = procfs::variable(stat.pid, MARK) {
-            let fields: Vec<&str> = mark.splitn(4, ':').collect();
-            let [_, letter, _, root] = fields[..] else { return None };
-            let site = Site::BOTH.into_iter().find(|site| site.letter() == letter);
-            return if Path::new(root) == self.state.root() {
-                found(site, false)
-            } else {
-                None
-            };
-        }
-        // daemons that cleared their environment, such as a guest's emulator, and orphaned one-off commands; not a
-        // pager with one of our logs open
-        let named = stat.parent == 1 && mentions(&procfs::arguments(stat.pid), &self.state.root().to_string_lossy());
-        if named { found(None, true) } else { None }
+        ownership::find(self.state.root(), &records)
     }
 
     fn record_path(&self, name: &str) -> PathBuf {
@@ -421,14 +350,6 @@ fn is_alive(record: &Record, boot: &str) -> bool {
     record.boot == boot && procfs::stat(record.pid).is_some_and(|stat| stat.start == record.start && !stat.zombie)
 }
 
-/// Whether `path` stands in `text` as itself or as the beginning of a longer path below it.
-fn mentions(text: &str, path: &str) -> bool {
-    text.match_indices(path).any(|(at, _)| {
-        let next = text[at + path.len()..].chars().next();
-        next.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.'))
-    })
-}
-
 /// User and group id of a local user.
 fn ids_of(user: &str) -> Result<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd")?;
@@ -437,17 +358,5 @@ fn ids_of(user: &str) -> Result<(u32, u32)> {
     match (fields.get(2), fields.get(3)) {
         (Some(uid), Some(gid)) => Ok((uid.parse()?, gid.parse()?)),
         _ => bail!("no ids for user {user}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_with_a_longer_name_is_not_ours() {
-        assert!(mentions("qemu -chardev /var/lib/lab/x.sock", "/var/lib/lab"));
-        assert!(mentions("d --dir=/var/lib/lab", "/var/lib/lab"));
-        assert!(!mentions("d --dir=/var/lib/lab-2/x", "/var/lib/lab"));
     }
 }
