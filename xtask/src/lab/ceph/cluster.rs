@@ -8,10 +8,14 @@ use crate::lab::{
 };
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::{ffi::OsString, fmt::Write as _, fs, path::PathBuf, process::Command, time::Duration};
+use std::{env, ffi::OsString, fmt::Write as _, fs, path::PathBuf, process::Command, time::Duration};
 use uuid::Uuid;
 
 const CONF: &str = include_str!("ceph.conf.in");
+/// Where a cluster's addresses are when it is made: `.11` and `.12` of this network. With another state folder and
+/// another network (`127.0.7`), a second pair of clusters runs beside the first (`lab up --only ceph`).
+const NET_VARIABLE: &str = "NEVERSTOP_LAB_NET";
+const DEFAULT_NET: &str = "127.0.0";
 /// One CLI call on a loaded two-core machine.
 const CALL: Duration = Duration::from_secs(60);
 /// A cluster serves within this, from nothing or after a kill.
@@ -68,8 +72,13 @@ impl<'a> Cluster<'a> {
             fs::create_dir_all(dir.join(sub))?;
         }
         let fsid = Uuid::new_v4().to_string();
-        self.write_conf(&fsid)?;
-        self.make_monitor(&fsid)?;
+        let net = env::var(NET_VARIABLE).unwrap_or_else(|_| DEFAULT_NET.to_owned());
+        let address = match self.site {
+            Site::A => format!("{net}.11"),
+            Site::B => format!("{net}.12"),
+        };
+        self.write_conf(&fsid, &address)?;
+        self.make_monitor(&fsid, &address)?;
         self.start_daemon("mon", "ceph-mon", "a")?;
         self.wait_monitor()?;
         self.start_daemon("mgr", "ceph-mgr", "x")?;
@@ -94,7 +103,8 @@ impl<'a> Cluster<'a> {
 
     /// Starts what does not run, and waits until the cluster serves.
     pub(super) fn run(&self) -> Result<()> {
-        self.write_conf(&self.fsid()?)?;
+        // its addresses are in its monitor map; the rest may have changed with this program
+        self.write_conf(&self.setting("fsid")?, &self.setting("public_addr")?)?;
         let mut started = false;
         for (kind, program, id) in [
             ("mon", "ceph-mon", "a"),
@@ -133,9 +143,9 @@ impl<'a> Cluster<'a> {
             .collect();
         Ok(json!({
             "site_name": self.site.name(),
-            "fsid": self.fsid()?,
+            "fsid": self.setting("fsid")?,
             "conf": self.conf(),
-            "mon_host": format!("{}:6789", self.address()),
+            "mon_host": format!("{}:6789", self.setting("public_addr")?),
             "keyrings": keyrings,
             "log_dir": self.dir().join("log"),
         }))
@@ -187,33 +197,28 @@ impl<'a> Cluster<'a> {
         self.state.ceph_conf(self.site)
     }
 
-    fn address(&self) -> &'static str {
-        match self.site {
-            Site::A => "127.0.0.11",
-            Site::B => "127.0.0.12",
-        }
-    }
-
-    fn write_conf(&self, fsid: &str) -> Result<()> {
+    fn write_conf(&self, fsid: &str, address: &str) -> Result<()> {
         let conf = CONF
             .replace("@FSID@", fsid)
-            .replace("@ADDR@", self.address())
+            .replace("@ADDR@", address)
             .replace("@SITE@", self.site.name())
             .replace("@DIR@", &self.dir().to_string_lossy());
         write_file(&self.conf(), conf.as_bytes(), 0o644)
     }
 
-    fn fsid(&self) -> Result<String> {
+    /// What `ceph.conf` says of `key` in its first section.
+    fn setting(&self, key: &str) -> Result<String> {
         let conf = fs::read_to_string(self.conf())?;
-        let fsid = conf
+        let value = conf
             .lines()
-            .find_map(|line| line.strip_prefix("fsid = "))
-            .context("no fsid in ceph.conf")?;
-        Ok(fsid.to_owned())
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        Ok(value
+            .with_context(|| format!("no {key} in {}", self.conf().display()))?
+            .to_owned())
     }
 
     /// The monitor's store, with every user in it from the beginning.
-    fn make_monitor(&self, fsid: &str) -> Result<()> {
+    fn make_monitor(&self, fsid: &str, address: &str) -> Result<()> {
         let dir = self.dir();
         let mirror = (
             format!("client.{}", super::mirror::user(self.site)),
@@ -231,7 +236,7 @@ impl<'a> Cluster<'a> {
         }
         let (keyring, map) = (dir.join("initial.keyring"), dir.join("initial.monmap"));
         write_file(&keyring, all.as_bytes(), 0o600)?;
-        let address = format!("[v2:{0}:3300,v1:{0}:6789]", self.address());
+        let address = format!("[v2:{address}:3300,v1:{address}:6789]");
         let mut monmap = Command::new("monmaptool");
         run(
             monmap

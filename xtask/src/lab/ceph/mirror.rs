@@ -63,14 +63,23 @@ pub(super) fn run(cluster: &Cluster<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// Waits until the daemon has reached both clusters.
+/// Waits until the daemon itself says that it serves the pool, and the cluster knows this one, and no earlier one, as
+/// healthy.
 pub(super) fn wait_healthy(cluster: &Cluster<'_>) -> Result<()> {
     let site = cluster.site();
+    let socket = cluster.dir().join("run").join(format!("client.{}.asok", user(site)));
     wait_until(&format!("rbd-mirror of {} to be healthy", site.name()), HEALTHY, || {
         cluster.supervisor().must_live(&daemon_name(site))?;
+        let own = cluster.ceph(&["--admin-daemon", &socket.to_string_lossy(), "rbd", "mirror", "status"])?;
+        let own: Value = serde_json::from_str(&own)?;
+        let pool = &own["pool_replayers"][0];
+        if pool["state"] != "running" || pool["leader"] != true {
+            bail!("its state is {}, leader {}", pool["state"], pool["leader"]);
+        }
         let status = status(cluster)?;
-        if status["daemon_health"] != "OK" {
-            bail!("daemon health {}", status["daemon_health"]);
+        let known: Vec<&Value> = status["daemons"].as_array().into_iter().flatten().collect();
+        if known.len() != 1 || known[0]["instance_id"] != pool["instance_id"] || known[0]["health"] != "OK" {
+            bail!("the cluster knows {known:?}");
         }
         Ok(Some(()))
     })
@@ -78,7 +87,8 @@ pub(super) fn wait_healthy(cluster: &Cluster<'_>) -> Result<()> {
 
 /// Health of daemon and images, and how many images are in which state.
 pub(super) fn summary(cluster: &Cluster<'_>) -> Result<String> {
-    let status = status(cluster)?;
+    let all = status(cluster)?;
+    let status = &all["summary"];
     let word = |key: &str| status[key].as_str().unwrap_or("?").to_owned();
     Ok(format!(
         "daemon {}, images {} {}",
@@ -89,7 +99,14 @@ pub(super) fn summary(cluster: &Cluster<'_>) -> Result<String> {
 }
 
 fn status(cluster: &Cluster<'_>) -> Result<Value> {
-    let text = cluster.rbd(&["mirror", "pool", "status", MIRRORED_POOL, "--format", "json"])?;
-    let all: Value = serde_json::from_str(&text)?;
-    Ok(all["summary"].clone())
+    let args = [
+        "mirror",
+        "pool",
+        "status",
+        MIRRORED_POOL,
+        "--verbose",
+        "--format",
+        "json",
+    ];
+    Ok(serde_json::from_str(&cluster.rbd(&args)?)?)
 }
