@@ -432,11 +432,9 @@ impl Attempt {
                             .with("image", image)
                             .with_remedy("decide which side wins and resync the other"));
                         }
-                        ReplicationPhase::InitialCopy { percent } => {
-                            if told != Some(percent) {
-                                self.tell(percent, "initial copy");
-                                told = Some(percent);
-                            }
+                        ReplicationPhase::InitialCopy { percent } if told != Some(percent) => {
+                            self.tell(percent, "initial copy");
+                            told = Some(percent);
                         }
                         _ => {}
                     }

@@ -20,6 +20,13 @@ pub(crate) struct SourceReach {
     pub(crate) storage: bool,
 }
 
+impl SourceReach {
+    /// Everything that a planned hand-over needs.
+    pub(crate) const fn all(self) -> bool {
+        self.cloud && self.storage
+    }
+}
+
 /// Looks whether the Source answers now.
 pub(crate) async fn reach_source(inner: &Inner, group: &ProtectionGroup) -> SourceReach {
     let Ok(Providers { cloud, storage }) = inner.providers(&group.source_cluster) else {

@@ -56,6 +56,13 @@ struct Running {
     feed: watch::Receiver<u64>,
 }
 
+/// The runner's ends of a registered job.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    feed: watch::Sender<u64>,
+    inbox: mpsc::Receiver<Command>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
@@ -280,23 +287,48 @@ impl Inner {
         self.jobs().get(job).map(|j| j.feed.clone())
     }
 
-    /// Runs a job from where its journal ends. Boxed, because a job may launch the next one.
-    pub(crate) fn run(this: &Arc<Self>, job: JobId) -> BoxFuture<'static, Result<()>> {
+    /// Makes a job known before it runs, so that whoever learns of it can wait for it. None when it runs already.
+    pub(crate) fn register(&self, job: &JobId) -> Option<Registered> {
+        let mut jobs = self.jobs();
+        if jobs.contains_key(job) {
+            return None;
+        }
+        let (feed, watcher) = watch::channel(0);
+        let (commands, inbox) = mpsc::channel(16);
+        jobs.insert(
+            job.clone(),
+            Running {
+                commands,
+                feed: watcher,
+            },
+        );
+        Some(Registered { feed, inbox })
+    }
+
+    /// Runs a job from where its journal ends.
+    pub(crate) async fn run(this: &Arc<Self>, job: JobId) -> Result<()> {
+        match this.register(&job) {
+            Some(registered) => Self::run_registered(this, job, registered).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a registered job. Boxed, because a job may launch the next one.
+    pub(crate) fn run_registered(
+        this: &Arc<Self>,
+        job: JobId,
+        registered: Registered,
+    ) -> BoxFuture<'static, Result<()>> {
         let inner = this.clone();
         Box::pin(async move {
-            if inner.jobs().contains_key(&job) {
-                return Ok(());
-            }
-            let (feed, watcher) = watch::channel(0);
-            let journal = journal_writer::JournalWriter::load(inner.clone(), job.clone(), feed).await?;
-            let (commands, inbox) = mpsc::channel(16);
-            inner.jobs().insert(
-                job.clone(),
-                Running {
-                    commands,
-                    feed: watcher,
-                },
-            );
+            let Registered { feed, inbox } = registered;
+            let journal = match journal_writer::JournalWriter::load(inner.clone(), job.clone(), feed).await {
+                Ok(journal) => journal,
+                Err(error) => {
+                    inner.jobs().remove(&job);
+                    return Err(error);
+                }
+            };
             let runner = runner::Runner::new(inner.clone(), journal, inbox, inner.stop.subscribe());
             let runtime = inner.runtime.clone();
             runtime.spawn(async move {
@@ -308,6 +340,11 @@ impl Inner {
             });
             Ok(())
         })
+    }
+
+    /// Forgets a job that was registered and never came to be.
+    pub(crate) fn unregister(&self, job: &JobId) {
+        self.jobs().remove(job);
     }
 
     /// How long a lease on a job lasts without renewal.

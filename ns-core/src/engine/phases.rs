@@ -162,7 +162,7 @@ impl Runner {
                 point: point(&frozen)?,
                 stop_source: false,
             },
-            (JobType::Failover, DataPoint::LatestData) if reach.cloud && reach.storage => {
+            (JobType::Failover, DataPoint::LatestData) if reach.all() => {
                 self.refresh(&mut frozen, events).await?;
                 self.check_roles(&frozen.plan).await?;
                 RecoveryData::HandOver
@@ -404,9 +404,15 @@ impl Runner {
             deadline: None,
             actor: "engine".to_owned(),
         };
-        self.journal.append(vec![event], writes).await?;
-        if let Some(job) = next {
-            super::Inner::run(&self.inner, job).await?;
+        let next = next.and_then(|job| Some((self.inner.register(&job)?, job)));
+        if let Err(error) = self.journal.append(vec![event], writes).await {
+            if let Some((_, job)) = &next {
+                self.inner.unregister(job);
+            }
+            return Err(error);
+        }
+        if let Some((registered, job)) = next {
+            super::Inner::run_registered(&self.inner, job, registered).await?;
         }
         Ok(())
     }

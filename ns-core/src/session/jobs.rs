@@ -112,7 +112,7 @@ impl Jobs<'_> {
         let now = self.inner().clock.now();
         let latest = definition.data_point == DataPoint::LatestData;
         let reach = reach_source(self.inner(), &frozen.group).await;
-        let planned = reach.cloud && reach.storage;
+        let planned = reach.all();
         let (kind, data, evidence) = match (&frozen.point, definition.job_type) {
             (Some(point), JobType::Drill) => (
                 "drill",
@@ -270,7 +270,8 @@ impl Jobs<'_> {
             }
         }
         let reach = reach_source(self.inner(), group).await;
-        if !(reach.cloud && reach.storage) && !d.force.as_ref().is_some_and(|f| f.accepts_data_loss) {
+        let may_force = d.force.as_ref().is_some_and(|f| f.accepts_data_loss);
+        if !reach.all() && !may_force {
             return Err(Error::new(
                 ErrorKind::Refused,
                 "failover.source_unreachable",
