@@ -6,8 +6,9 @@ mod lab_openstack_kit;
 
 use anyhow::{Context, Result, ensure};
 use futures::TryStreamExt;
-use lab_openstack_kit::{Scene, cloud, config, fact, image, known, openstack, rbd, until};
+use lab_openstack_kit::{Scene, Site, cloud, config, fact, image, known, openstack, rbd, until};
 use ns_core::ErrorKind;
+use ns_core::conformance;
 use ns_core::model::{CloudId, Inventory, PowerState, Resource, ResourceKind, SecurityGroupRule, StorageRef};
 use ns_core::provider::{CloudProvider, CreatedKind, Handle, RuleSpec, Spec};
 use ns_openstack::{Auth, OpenStack};
@@ -21,6 +22,22 @@ async fn inventory(cloud: &OpenStack) -> Inventory {
     let things: Vec<Resource> = cloud.inventory(ResourceKind::ALL).try_collect().await.unwrap();
     things.into_iter().for_each(|thing| all.insert(thing));
     all
+}
+
+/// The behaviour suite of all cloud providers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conformance_suite() {
+    let began = Instant::now();
+    // One case by name, while working on it.
+    let only = std::env::var("NEVERSTOP_CASE").ok();
+    let wanted = |name: &str| only.as_deref().is_none_or(|o| name.contains(o));
+    let report = conformance::cloud_only(&Site::new(), &wanted).await;
+    println!("{:.0} s\n{report}", began.elapsed().as_secs_f32());
+    assert!(
+        report.is_ok() && !report.passed.is_empty(),
+        "{} cases failed",
+        report.failed.len()
+    );
 }
 
 /// CL-02: connection, rights and clock of both clouds; what the lab lacks is said (TLS).

@@ -2,7 +2,7 @@
 //! they seem (lab facts §5); the rules for that are here.
 
 use super::{Found, or_gone, tenant_scope};
-use crate::error::Service::Compute;
+use crate::error::Service::{self, Compute};
 use crate::inventory::servers::{VERSION, power};
 use crate::mark::not_ours;
 use crate::paging::{Item, List};
@@ -38,6 +38,13 @@ struct Server {
     /// Administrators see whether the node answers.
     #[serde(default)]
     host_status: Option<String>,
+    #[serde(rename = "os-extended-volumes:volumes_attached", default)]
+    volumes: Vec<Attached>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attached {
+    id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,6 +271,10 @@ pub(super) async fn remove(session: &Session, id: &str, token: &Token) -> Result
 async fn erase(session: &Session, id: &str) -> Result<()> {
     let timing = &session.config.timing;
     let mut poll = Poll::new(timing);
+    let volumes = show(session, id)
+        .await?
+        .map(|server| server.volumes)
+        .unwrap_or_default();
     or_gone(session.delete(Compute, &["servers", id]).done().await)?;
     while let Some(server) = show(session, id).await? {
         if server.status == "SOFT_DELETED" {
@@ -278,6 +289,43 @@ async fn erase(session: &Session, id: &str) -> Result<()> {
                 .with("fault", server.fault()));
         }
         poll.pause().await;
+    }
+    freed(session, id, &volumes).await
+}
+
+/// Waits until volumes are free: Cinder may hear of the server's end after Nova's answer. What stays in use nonetheless is
+/// told when the volume is released.
+async fn freed(session: &Session, server: &str, volumes: &[Attached]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct One {
+        volume: Volume,
+    }
+    #[derive(Deserialize)]
+    struct Volume {
+        status: String,
+        #[serde(default)]
+        attachments: Vec<Attachment>,
+    }
+    #[derive(Deserialize)]
+    struct Attachment {
+        server_id: Option<String>,
+    }
+    for volume in volumes {
+        let mut poll = Poll::new(&session.config.timing);
+        while poll.elapsed() < session.config.timing.detach_patience {
+            let found: Option<One> = session.get(Service::Volume, &["volumes", &volume.id]).found().await?;
+            let busy = found.is_some_and(|One { volume }| {
+                let held = volume
+                    .attachments
+                    .iter()
+                    .any(|a| a.server_id.as_deref() == Some(server));
+                held || matches!(volume.status.as_str(), "detaching" | "reserved" | "attaching")
+            });
+            if !busy {
+                break;
+            }
+            poll.pause().await;
+        }
     }
     Ok(())
 }

@@ -222,7 +222,9 @@ async fn a_hanging_build_is_taken_up_again() {
 async fn a_failed_build_makes_room_for_the_next() {
     let dead = fault(state("ERROR", None, 0), "No valid host was found.", None);
     let (server, session) = nova(&[dead.clone()], &[]).await;
-    once(&server, "GET", ONE, 200, dead).await;
+    for _ in 0..2 {
+        once(&server, "GET", ONE, 200, dead.clone()).await;
+    }
     once(&server, "GET", ONE, 404, json!({})).await;
     on(&server, "DELETE", ONE, 204, json!({})).await;
     on(&server, "GET", ONE, 200, state("ACTIVE", None, 1)).await;

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+mod fixture;
+
 use anyhow::{Context, Result, bail, ensure};
 use ns_core::model::{CloudId, JobId, StorageRef, TaskKey};
 use ns_core::ports::{IdSource, RandomIds};
@@ -13,9 +15,13 @@ use ns_openstack::{OpenStack, OpenStackConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+
+pub(crate) use fixture::Site;
 
 /// The lab's folder.
 pub(crate) fn lab() -> PathBuf {
@@ -78,6 +84,36 @@ pub(crate) async fn rbd(site: &str, args: &[&str]) -> Result<String> {
         .args(["--id", "admin"])
         .args(args);
     run(&mut command).await
+}
+
+/// Ceph's own tool, fed with bytes and giving bytes.
+pub(crate) async fn rbd_bytes(site: &str, args: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    let dir = lab().join(format!("ceph/site-{site}"));
+    let mut command = Command::new("rbd");
+    command
+        .arg("--conf")
+        .arg(dir.join("ceph.conf"))
+        .args(["--id", "admin"])
+        .args(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().context("no stdin")?;
+    let feed = async {
+        let _closed_early = stdin.write_all(input).await;
+        drop(stdin);
+    };
+    let (_, output) = tokio::join!(feed, child.wait_with_output());
+    let output = output?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
 }
 
 /// OpenStack's own tool, for what the provider has no business with.
