@@ -1,5 +1,6 @@
 //! The provider against scripts in place of Ceph's commands: what it runs, in which order, with which arguments, and
 //! what it makes of silence. What real clusters answer is tested in the lab.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ns_ceph::{AdminUser, Ceph, CephConfig, DaemonControl, Limits, PoolRef, Programs};
 use ns_core::ErrorKind;

@@ -212,7 +212,7 @@ async fn a_hanging_build_is_taken_up_again() {
     .await;
     assert!(hanging.is_err());
     assert_eq!(sent(&server, "POST", SERVERS).await.len(), 1);
-    let (server, session) = nova(&[building.clone()], &[building, state("ACTIVE", None, 1)]).await;
+    let (server, session) = nova(std::slice::from_ref(&building), &[building.clone(), state("ACTIVE", None, 1)]).await;
     let made = create(&session, &server_spec(), &token("s")).await.unwrap();
     assert_eq!(made.id.as_str(), "s1");
     assert!(sent(&server, "POST", SERVERS).await.is_empty(), "no second server");
@@ -221,7 +221,7 @@ async fn a_hanging_build_is_taken_up_again() {
 #[tokio::test]
 async fn a_failed_build_makes_room_for_the_next() {
     let dead = fault(state("ERROR", None, 0), "No valid host was found.", None);
-    let (server, session) = nova(&[dead.clone()], &[]).await;
+    let (server, session) = nova(std::slice::from_ref(&dead), &[]).await;
     for _ in 0..2 {
         once(&server, "GET", ONE, 200, dead.clone()).await;
     }
