@@ -140,3 +140,6 @@ async fn version(session: &Session, service: Service) -> Result<Option<(u32, u32
     };
     Ok(all.filter_map(highest).max())
 }
+
+#[cfg(test)]
+mod tests;

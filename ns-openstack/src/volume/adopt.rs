@@ -1,6 +1,7 @@
 //! Adoption: a storage image becomes a volume. Cinder accepts first and finds out later; what comes of it is waited for,
 //! and where it fails, nothing of it stays.
 
+use super::why::{self, Why};
 use super::{Record, act, release, show};
 use crate::auth::Scope;
 use crate::error::Service::Volume;
@@ -12,14 +13,8 @@ use ns_core::model::StorageRef;
 use ns_core::provider::{AdoptSpec, CreatedKind, Handle, TOKEN_KEY, Token};
 use ns_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// Microversion of the list of images that could be managed.
-const MANAGEABLE: &str = "3.8";
-/// That list opens every image of the pool.
-const MANAGEABLE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// All volumes with this token.
 async fn marked(session: &Session, token: &Token) -> Result<Vec<Record>> {
@@ -73,10 +68,12 @@ pub(crate) async fn adopt(session: &Session, spec: &AdoptSpec, token: &Token) ->
     let (rbd_pool, image) = image_of(&spec.storage)?;
     let known = marked(session, token).await?.into_iter().next();
     let all = pools(session).await?;
+    let mut failed = None;
     let (record, pool) = match known {
         Some(record) => {
             let host = record.host.clone();
             let pool = all.iter().find(|pool| Some(&pool.name) == host.as_ref());
+            failed = Some(record.id.clone());
             (settle(session, &record.id).await?, pool)
         }
         None => (None, None),
@@ -86,7 +83,7 @@ pub(crate) async fn adopt(session: &Session, spec: &AdoptSpec, token: &Token) ->
         // None yet, or one whose adoption failed and that has been let go of.
         _ => {
             let pool = choose_pool(session, &all, rbd_pool, &spec.volume_type).await?;
-            (manage(session, spec, token, pool, image).await?, pool)
+            (manage(session, spec, token, pool, image, failed).await?, pool)
         }
     };
     complete(session, spec, &record.id).await?;
@@ -178,17 +175,38 @@ async fn backend_of(session: &Session, volume_type: &str) -> Result<Option<Strin
         .and_then(|mut specs| specs.remove("volume_backend_name")))
 }
 
-/// Asks Cinder to take the image, and waits for what comes of it: the accepted call means nothing yet.
-async fn manage(session: &Session, spec: &AdoptSpec, token: &Token, pool: &Pool, image: &str) -> Result<Record> {
-    let mut metadata = spec.metadata.clone();
-    metadata.insert(TOKEN_KEY.to_owned(), token.as_str().to_owned());
-    let mut volume = json!({
-        "host": pool.name, "ref": {"source-name": image}, "name": spec.name, "volume_type": spec.volume_type,
-        "bootable": spec.bootable, "metadata": metadata,
-    });
-    if let Some(zone) = &spec.availability_zone {
-        volume["availability_zone"] = json!(zone);
+/// Has Cinder take the image, also when an attempt got no further than giving it its new name: `failed` is the volume
+/// of such an attempt.
+async fn manage(
+    session: &Session,
+    spec: &AdoptSpec,
+    token: &Token,
+    pool: &Pool,
+    image: &str,
+    failed: Option<String>,
+) -> Result<Record> {
+    let source = match failed {
+        Some(id) => why::renamed(session, pool, &id).await?,
+        None => None,
+    };
+    let mut source = source.unwrap_or_else(|| image.to_owned());
+    let mut again = false;
+    loop {
+        let id = request(session, spec, token, pool, &source).await?;
+        if let Some(record) = settle(session, &id).await? {
+            return Ok(record);
+        }
+        match why::not(session, spec, pool, &source, &id).await? {
+            Why::Renamed(name) if !again => source = name,
+            Why::Renamed(_) => return Err(why::unknown(spec, pool)),
+            Why::Because(e) => return Err(e),
+        }
+        again = true;
     }
+}
+
+/// Asks Cinder to take the image, and gives the volume's id. The accepted call means nothing yet.
+async fn request(session: &Session, spec: &AdoptSpec, token: &Token, pool: &Pool, source: &str) -> Result<String> {
     #[derive(Deserialize)]
     struct Made {
         volume: MadeVolume,
@@ -197,15 +215,23 @@ async fn manage(session: &Session, spec: &AdoptSpec, token: &Token, pool: &Pool,
     struct MadeVolume {
         id: String,
     }
-    let tenant = Scope::Tenant(spec.tenant.id()?.to_owned());
-    let call = session
-        .post(Volume, &["os-volume-manage"], json!({"volume": volume}))
-        .scope(&tenant);
-    let made: Made = call.json().await.map_err(|e| e.with("image", &spec.storage))?;
-    match settle(session, &made.volume.id).await? {
-        Some(record) => Ok(record),
-        None => Err(why_not(session, spec, pool, image, &tenant).await?),
+    let mut metadata = spec.metadata.clone();
+    metadata.insert(TOKEN_KEY.to_owned(), token.as_str().to_owned());
+    let mut volume = json!({
+        "host": pool.name, "ref": {"source-name": source}, "name": spec.name, "volume_type": spec.volume_type,
+        "bootable": spec.bootable, "metadata": metadata,
+    });
+    if let Some(zone) = &spec.availability_zone {
+        volume["availability_zone"] = json!(zone);
     }
+    let tenant = Scope::Tenant(spec.tenant.id()?.to_owned());
+    let call = session.post(Volume, &["os-volume-manage"], json!({"volume": volume}));
+    let made: Made = call
+        .scope(&tenant)
+        .json()
+        .await
+        .map_err(|e| e.with("image", &spec.storage))?;
+    Ok(made.volume.id)
 }
 
 /// Waits until an adoption is over. A failed one is let go of, and none is given.
@@ -224,106 +250,6 @@ async fn settle(session: &Session, id: &str) -> Result<Option<Record>> {
             _ => poll.pause().await,
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Manageable {
-    reference: Reference,
-    #[serde(default)]
-    size: u64,
-    #[serde(default)]
-    safe_to_manage: bool,
-    #[serde(default)]
-    reason_not_safe: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reference {
-    #[serde(rename = "source-name", default)]
-    source: String,
-}
-
-/// Why an accepted adoption ended in error. Cinder does not say; what it shows of image and quota does.
-async fn why_not(session: &Session, spec: &AdoptSpec, pool: &Pool, image: &str, tenant: &Scope) -> Result<Error> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(rename = "manageable-volumes")]
-        images: Vec<Manageable>,
-    }
-    let failed = |kind, code: &str, message: &str| {
-        Error::new(kind, format!("volume.{code}"), message)
-            .with("image", &spec.storage)
-            .with("pool", &pool.name)
-    };
-    let call = session
-        .get(Volume, &["manageable_volumes", "detail"])
-        .query("host", &pool.name);
-    let list: List = call.version(MANAGEABLE).timeout(MANAGEABLE_TIMEOUT).json().await?;
-    let Some(found) = list.images.into_iter().find(|i| i.reference.source == image) else {
-        return Ok(failed(
-            ErrorKind::NotFound,
-            "image",
-            "there is no such image in the pool",
-        ));
-    };
-    if let Some(full) = full_quota(session, tenant, &spec.volume_type, found.size).await? {
-        let message = format!("the project's quota of {full} is exhausted");
-        return Ok(failed(ErrorKind::Quota, "quota", &message)
-            .with("needs_gib", found.size)
-            .with_remedy("raise the project's quota or free what it does not need"));
-    }
-    let reason = found.reason_not_safe.unwrap_or_default();
-    Ok(match reason.as_str() {
-        "already managed" => failed(
-            ErrorKind::Conflict,
-            "already_managed",
-            "the image belongs to another volume",
-        ),
-        _ if !found.safe_to_manage => failed(
-            ErrorKind::Rejected,
-            "image_read_only",
-            "the image is a replica or in use: the cloud cannot rename it",
-        )
-        .with("reason", reason)
-        .with_remedy("promote the image and let nobody have it open"),
-        _ => failed(
-            ErrorKind::Rejected,
-            "manage",
-            "the volume service could not take the image",
-        )
-        .with_remedy("its log tells why"),
-    })
-}
-
-/// The quota that a volume of this size goes beyond, if one.
-async fn full_quota(session: &Session, tenant: &Scope, volume_type: &str, gib: u64) -> Result<Option<String>> {
-    #[derive(Deserialize)]
-    struct Quota {
-        limit: i64,
-        in_use: i64,
-        #[serde(default)]
-        reserved: i64,
-    }
-    let Scope::Tenant(id) = tenant else { return Ok(None) };
-    let answer: Value = session
-        .get(Volume, &["os-quota-sets", id])
-        .query("usage", "True")
-        .json()
-        .await?;
-    let gib = i64::try_from(gib).unwrap_or(i64::MAX);
-    let needed = [
-        ("gigabytes".to_owned(), gib),
-        (format!("gigabytes_{volume_type}"), gib),
-        ("volumes".to_owned(), 1),
-        (format!("volumes_{volume_type}"), 1),
-    ];
-    let is_full = |(name, amount): &(String, i64)| {
-        let quota = answer.get("quota_set").and_then(|all| all.get(name)).cloned()?;
-        let quota: Quota = serde_json::from_value(quota).ok()?;
-        let used = quota.in_use.saturating_add(quota.reserved).saturating_add(*amount);
-        (quota.limit >= 0 && used > quota.limit).then(|| name.clone())
-    };
-    Ok(needed.iter().find_map(is_full))
 }
 
 /// Puts back what Cinder does not take from the image, and reads it back.

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod release;
+mod why;
 
 use crate::error::Service::Volume;
 use crate::paging::Item;

@@ -252,9 +252,48 @@ async fn a_failed_adoption_can_be_repeated() {
     let missing = json!({"itemNotFound": {"code": 404, "message": "gone"}});
     once(&server, "GET", &at(&format!("volumes/{ID}")), 404, missing).await;
     shows(&server, &[whole("available")]).await;
+    on(
+        &server,
+        "GET",
+        &at("manageable_volumes/detail"),
+        200,
+        recorded("manageable-volumes-list"),
+    )
+    .await;
     adopt(&session, &spec(), &token("v")).await.unwrap();
     assert_eq!(actions(&server).await, ["os-unmanage"]);
-    assert_eq!(sent(&server, "POST", "/volume/v3/t1/os-volume-manage").await.len(), 1);
+    assert_eq!(sources(&server).await, ["volume-26891773"]);
+}
+
+async fn sources(server: &MockServer) -> Vec<String> {
+    let asked = sent(server, "POST", "/volume/v3/t1/os-volume-manage").await;
+    asked
+        .iter()
+        .map(|body| body["volume"]["ref"]["source-name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The volume service died after it had renamed the image: the image is found under its new name, in the same call and in
+/// a later one.
+#[tokio::test]
+async fn an_image_that_was_renamed_before_the_failure_is_not_lost() {
+    let renamed = json!({"manageable-volumes": [{"reference": {"source-name": format!("volume-{ID}")}, "size": 1,
+        "safe_to_manage": true, "reason_not_safe": null}]});
+    let missing = json!({"itemNotFound": {"code": 404, "message": "gone"}});
+    for (known, wanted) in [
+        (vec![], vec!["volume-26891773".to_owned(), format!("volume-{ID}")]),
+        (vec![volume("error")], vec![format!("volume-{ID}")]),
+    ] {
+        let (server, session) = cinder(&known).await;
+        on(&server, "GET", &at("manageable_volumes/detail"), 200, renamed.clone()).await;
+        for _ in 0..2 {
+            once(&server, "GET", &at(&format!("volumes/{ID}")), 200, volume("error")).await;
+        }
+        once(&server, "GET", &at(&format!("volumes/{ID}")), 404, missing.clone()).await;
+        shows(&server, &[whole("available")]).await;
+        adopt(&session, &spec(), &token("v")).await.unwrap();
+        assert_eq!(sources(&server).await, wanted);
+    }
 }
 
 #[tokio::test]
@@ -360,7 +399,7 @@ async fn a_refused_release_is_a_conflict() {
 /// There is no call in this module that deletes a volume.
 #[test]
 fn nothing_is_ever_deleted() {
-    for file in ["adopt.rs", "release.rs", "mod.rs"] {
+    for file in ["adopt.rs", "release.rs", "why.rs", "mod.rs"] {
         let source = std::fs::read_to_string(format!("{}/src/volume/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert!(!source.contains(".delete("), "{file}");
     }

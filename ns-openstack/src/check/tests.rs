@@ -1,0 +1,136 @@
+use super::*;
+use crate::testing::{HOME, cloud, on, sent};
+use wiremock::MockServer;
+use wiremock::matchers::path;
+use wiremock::{Mock, ResponseTemplate};
+
+const READS: [&str; 5] = [
+    "/identity/v3/projects",
+    "/compute/v2.1/os-hypervisors",
+    "/compute/v2.1/os-availability-zone/detail",
+    "/compute/v2.1/servers",
+    "/compute/v2.1/os-services",
+];
+
+async fn answers(server: &MockServer, compute: &str) {
+    for at in READS {
+        on(server, "GET", at, 200, json!({})).await;
+    }
+    for at in ["scheduler-stats/get_pools", "os-services"] {
+        on(server, "GET", &format!("/volume/v3/{HOME}/{at}"), 200, json!({})).await;
+    }
+    let page = json!({"version": {"id": "v2.1", "version": compute, "min_version": "2.1"}});
+    on(server, "GET", "/compute/v2.1/", 200, page).await;
+    let page =
+        json!({"versions": [{"id": "v2.0", "version": ""}, {"id": "v3.0", "version": "3.70", "min_version": "3.0"}]});
+    on(server, "GET", "/volume/v3/", 200, page).await;
+    on(
+        server,
+        "GET",
+        "/placement/",
+        200,
+        json!({"versions": [{"id": "v1.0", "max_version": "1.39"}]}),
+    )
+    .await;
+    let nowhere = json!({"badRequest": {"code": 400, "message": "Host 'neverstop-check@none#none' not found"}});
+    on(
+        server,
+        "POST",
+        &format!("/volume/v3/{HOME}/os-volume-manage"),
+        400,
+        nowhere,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn cl_02_a_good_cloud() {
+    let (server, session) = cloud().await;
+    answers(&server, "2.93").await;
+    let report = check(&session).await.unwrap();
+    assert_eq!(
+        (report.missing_rights.len(), report.excess_rights.len()),
+        (0, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.user, "admin in project admin");
+    let versions: Vec<_> = report.services.iter().map(|(s, v)| format!("{s} {v}")).collect();
+    assert_eq!(
+        versions,
+        [
+            "identity 3.0",
+            "compute 2.93",
+            "placement 1.39",
+            "network 2.0",
+            "volume 3.70"
+        ]
+    );
+    assert_eq!(report.warnings.len(), 1, "plain http: {report:?}");
+    // A revoked token works on elsewhere for minutes (lab facts §5): every check logs in again.
+    let logins = || sent(&server, "POST", "/identity/v3/auth/tokens");
+    let before = logins().await.len();
+    check(&session).await.unwrap();
+    assert!(logins().await.len() > before);
+}
+
+#[tokio::test]
+async fn cl_02_missing_rights_are_told_and_are_no_error() {
+    let (server, session) = cloud().await;
+    let denied = json!({"forbidden": {"code": 403, "message": "Policy doesn't allow it to be performed."}});
+    let at = format!("/volume/v3/{HOME}/os-volume-manage");
+    for at in [READS[1], at.as_str()] {
+        let answer = ResponseTemplate::new(403).set_body_json(&denied);
+        Mock::given(path(at))
+            .respond_with(answer)
+            .with_priority(1)
+            .mount(&server)
+            .await;
+    }
+    answers(&server, "2.93").await;
+    let report = check(&session).await.unwrap();
+    assert_eq!(
+        report.missing_rights,
+        ["compute: list hypervisors", "volume: manage and unmanage"]
+    );
+}
+
+#[tokio::test]
+async fn old_services_and_broken_ones() {
+    let (server, session) = cloud().await;
+    answers(&server, "2.60").await;
+    let report = check(&session).await.unwrap();
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|w| w.contains("compute 2.60 is older than 2.74")),
+        "{report:?}"
+    );
+    let (server, session) = cloud().await;
+    let down = ResponseTemplate::new(503).set_body_string("The Keystone service is temporarily unavailable.");
+    Mock::given(path(READS[1]))
+        .respond_with(down)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    answers(&server, "2.93").await;
+    assert_eq!(check(&session).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let (_server, session) = cloud().await;
+    let elsewhere = crate::config::OpenStackConfig {
+        region: Some("Mars".into()),
+        ..session.config
+    };
+    let error = check(&Session::new(elsewhere).unwrap()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Rejected, "catalog.missing"));
+}
+
+#[test]
+fn sec_09_roles_beyond_need() {
+    let mut body = crate::auth::tests::token_body("http://c", "p");
+    body["token"]["roles"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": "x", "name": "load-balancer_admin"}));
+    let grant = Grant::read("t".to_owned().into(), body.to_string().as_bytes()).unwrap();
+    assert_eq!(excess(&grant), ["role load-balancer_admin"]);
+}
