@@ -247,6 +247,18 @@ impl<'a> Call<'a> {
     fn unanswered(&self, e: reqwest::Error) -> Failure {
         // The address is in our own context; reqwest's message would repeat it.
         let e = e.without_url();
+        if e.is_connect() && is_certificate(&e) {
+            let error = self.error(
+                ErrorKind::Rejected,
+                "certificate",
+                "the service's certificate is not trusted",
+            );
+            return Failure::Final(
+                error
+                    .with_remedy("give the authority's certificate in ca_file")
+                    .with_source(e),
+            );
+        }
         if e.is_connect() {
             let error = self.error(ErrorKind::Unavailable, "unreachable", "the service cannot be reached");
             return Failure::Final(error.with_source(e));
@@ -319,6 +331,12 @@ impl From<Error> for Failure {
     fn from(e: Error) -> Self {
         Self::Final(e)
     }
+}
+
+/// Whether a connection failed for the other side's certificate, which no repetition mends. The TLS library's error type
+/// is hidden below several others; its words are stable.
+fn is_certificate(e: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(e), |e| e.source()).any(|e| e.to_string().contains("invalid peer certificate"))
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {

@@ -352,6 +352,89 @@ async fn clock_skew_from_the_date_header() {
     assert_eq!(skew(&HeaderMap::new(), Timestamp::now(), Timestamp::now()), 0);
 }
 
+/// Over a real TLS connection: an authority that is not trusted is no outage.
+#[tokio::test]
+async fn sec_08_an_unknown_certificate_is_told_as_such() {
+    let Some(tls) = tls_server() else {
+        panic!("the test needs openssl")
+    };
+    let auth = || crate::Auth::ApplicationCredential {
+        id: "i".into(),
+        secret: "s".to_owned().into(),
+    };
+    let mut config = OpenStackConfig::new(&format!("https://127.0.0.1:{}", tls.port), auth()).unwrap();
+    config.timing.read = Duration::from_millis(1500);
+    let log_in = async |config: &OpenStackConfig| {
+        let session = Session::new(config.clone()).unwrap();
+        session.grant(&Scope::Home).await.unwrap_err()
+    };
+    let error = log_in(&config).await;
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Rejected, "identity.certificate"),
+        "{error:?}"
+    );
+    config.ca_file = Some(tls.dir.path().join("ca.pem"));
+    let error = log_in(&config).await;
+    assert_ne!(error.code(), "identity.certificate", "trusted now: {error:?}");
+    assert_ne!(error.code(), "identity.unreachable", "trusted now: {error:?}");
+}
+
+struct Tls {
+    process: std::process::Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// OpenSSL's own test server with a certificate of its own making; it speaks TLS and no HTTP of ours.
+fn tls_server() -> Option<Tls> {
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = |args: &str| {
+        let common = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+        let mut command = Command::new("openssl");
+        command
+            .args(common.split(' '))
+            .args(args.split(' '))
+            .current_dir(dir.path())
+            .stderr(Stdio::null());
+        command.status().ok().filter(std::process::ExitStatus::success)
+    };
+    certificate("-subj /CN=authority -keyout ca.key -out ca.pem")?;
+    certificate(
+        "-subj /CN=cloud -keyout key.pem -out cert.pem -CA ca.pem -CAkey ca.key \
+         -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1",
+    )?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let process = Command::new("openssl")
+        .args([
+            "s_server", "-quiet", "-www", "-key", "key.pem", "-cert", "cert.pem", "-accept",
+        ])
+        .arg(format!("127.0.0.1:{port}"))
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let end = Instant::now() + Duration::from_secs(10);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "openssl does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some(Tls { process, port, dir })
+}
+
 #[test]
 fn ca_file_must_hold_certificates() {
     let auth = crate::Auth::ApplicationCredential {
