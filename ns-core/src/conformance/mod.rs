@@ -13,12 +13,14 @@ mod cloud;
 mod fixture;
 mod report;
 mod storage;
+mod surprises;
 
 pub use case::Case;
 pub use cloud::{CloudBench, cloud_cases};
 pub use fixture::{CloudFixture, Side, StorageFixture};
 pub use report::{Outcome, Report};
 pub use storage::{StorageBench, storage_cases};
+pub use surprises::{Raw, RawFixture, SurpriseBench, surprise_cases, surprises};
 
 /// Runs every storage case.
 pub async fn storage(fixture: &dyn StorageFixture) -> Report {

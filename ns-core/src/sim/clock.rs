@@ -1,11 +1,12 @@
 //! Virtual time: it stands still while anybody works and jumps to the next deadline when everybody sleeps, so that a
 //! failover of an hour runs in milliseconds and always in the same order.
 //!
-//! Only the sleeper with the earliest deadline is awake. It lets all other tasks run, many times over; when during that
-//! nobody began or ended a sleep, everybody is taken to be waiting, and it moves the time to its deadline. On a
-//! current-thread runtime the result depends on nothing but the program. Work that tokio cannot see (a thread of SQLite, a
-//! child process) would be overtaken by the time: whoever waits for such work [holds](SimClock::hold) the clock, or the clock
-//! is made with a [real pause](SimClock::with_grace) before each jump. On a multi-thread runtime there always is one.
+//! While anybody sleeps, one task watches. It lets all others run, many times over; when during that nobody began or ended a
+//! sleep, everybody is taken to be waiting, and it moves the time to the next deadline. On a current-thread runtime the
+//! result depends on nothing but the program. A sleep that nobody polls at the moment (a future in the back of a select)
+//! does not stop the time. Work that tokio cannot see (a thread of SQLite, a child process) would be overtaken by the time:
+//! whoever waits for such work [holds](SimClock::hold) the clock, or the clock is made with a [real
+//! pause](SimClock::with_grace) before each jump. On a multi-thread runtime there always is one.
 
 use crate::ports::Clock;
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub struct SimClock {
 struct State {
     now: Timestamp,
     next: u64,
+    /// Whether somebody watches.
+    watched: bool,
     /// Counts every beginning and end of a sleep or a hold.
     activity: u64,
     held: u32,
@@ -60,6 +64,7 @@ impl SimClock {
             state: Arc::new(Mutex::new(State {
                 now: Timestamp::constant(1_767_225_600, 0),
                 next: 0,
+                watched: false,
                 activity: 0,
                 held: 0,
                 sleepers: BTreeMap::new(),
@@ -95,21 +100,16 @@ impl SimClock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until this sleeper is the first in line and the clock is not held; `true` when its time has come.
-    async fn turn(&self, key: (Timestamp, u64)) -> bool {
-        poll_fn(|context| {
-            let mut state = self.lock();
-            if state.now >= key.0 {
-                return Poll::Ready(true);
-            }
-            let first = state.sleepers.first_key_value().is_some_and(|(k, _)| *k == key);
-            if first && state.held == 0 {
-                return Poll::Ready(false);
-            }
-            state.sleepers.insert(key, Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
+    /// Begins to watch, unless somebody does. Without a runtime nobody can; then the time only moves by
+    /// [`SimClock::advance`].
+    fn watch(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if !std::mem::replace(&mut self.lock().watched, true) {
+            let watch = Watch(self.clone());
+            runtime.spawn(async move { watch.run().await });
+        }
     }
 
     fn grace(&self) -> Option<Duration> {
@@ -128,13 +128,61 @@ impl State {
         for (_, waker) in self.sleepers.iter_mut().take_while(|((at, _), _)| *at <= now) {
             waker.take().inspect(Waker::wake_by_ref);
         }
-        self.wake_first();
     }
 
-    fn wake_first(&mut self) {
-        if let Some((_, waker)) = self.sleepers.iter_mut().next() {
-            waker.take().inspect(Waker::wake_by_ref);
+    /// The deadline that comes next. Those that have passed belong to sleeps that nobody has polled since.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let later = (Bound::Excluded((self.now, u64::MAX)), Bound::Unbounded);
+        self.sleepers.range(later).next().map(|((at, _), _)| *at)
+    }
+}
+
+/// Moves the time until nobody sleeps any more.
+struct Watch(SimClock);
+
+impl Watch {
+    async fn run(&self) {
+        loop {
+            let seen = {
+                let mut state = self.0.lock();
+                if state.next_deadline().is_none() {
+                    // Under the same lock, so that whoever falls asleep now finds nobody watching.
+                    state.watched = false;
+                    return;
+                }
+                state.activity
+            };
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+                if self.0.lock().activity != seen {
+                    break;
+                }
+            }
+            if let Some(grace) = self.0.grace()
+                && self.0.lock().activity == seen
+            {
+                tokio::time::sleep(grace).await;
+            }
+            if self.0.lock().held > 0 {
+                // Real work is going on: no need to run hot beside it.
+                tokio::time::sleep(Duration::from_micros(100)).await;
+                continue;
+            }
+            let mut state = self.0.lock();
+            if state.activity == seen
+                && state.held == 0
+                && let Some(next) = state.next_deadline()
+            {
+                state.move_to(next);
+            }
         }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Also when its runtime ends: the clock may be used in another.
+        self.0.lock().watched = false;
     }
 }
 
@@ -146,24 +194,16 @@ impl Clock for SimClock {
 
     async fn sleep(&self, duration: Duration) {
         let asleep = Asleep::begin(self, duration);
-        while !self.turn(asleep.key).await {
-            let seen = self.lock().activity;
-            for _ in 0..TURNS {
-                tokio::task::yield_now().await;
-                if self.lock().activity != seen {
-                    break;
-                }
-            }
-            if let Some(grace) = self.grace()
-                && self.lock().activity == seen
-            {
-                tokio::time::sleep(grace).await;
-            }
+        self.watch();
+        poll_fn(|context| {
             let mut state = self.lock();
-            if state.activity == seen {
-                state.move_to(asleep.key.0);
+            if state.now >= asleep.key.0 {
+                return Poll::Ready(());
             }
-        }
+            state.sleepers.insert(asleep.key, Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -190,7 +230,6 @@ impl Drop for Asleep<'_> {
         let mut state = self.clock.lock();
         state.sleepers.remove(&self.key);
         state.activity += 1;
-        state.wake_first();
     }
 }
 
@@ -203,7 +242,6 @@ impl Drop for Hold {
         let mut state = self.0.lock();
         state.held = state.held.saturating_sub(1);
         state.activity += 1;
-        state.wake_first();
     }
 }
 
@@ -294,6 +332,29 @@ mod tests {
         drop(hold);
         sleeper.await.unwrap();
         assert_eq!(clock.now(), start + HOUR);
+    }
+
+    #[tokio::test]
+    async fn a_sleep_that_nobody_polls_does_not_stop_the_time() {
+        let clock = SimClock::new();
+        let mut idle = clock.sleep(HOUR);
+        assert!(futures::poll!(idle.as_mut()).is_pending());
+        clock.sleep(HOUR * 3).await;
+        idle.await;
+    }
+
+    #[test]
+    fn a_clock_outlives_its_runtime() {
+        let clock = SimClock::new();
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
+            let sleeper = clock.clone();
+            runtime.spawn(async move { sleeper.sleep(HOUR * 1000).await });
+            runtime.block_on(clock.sleep(HOUR));
+        }
     }
 
     #[tokio::test]

@@ -2,27 +2,34 @@
 
 use super::SimWorld;
 use super::guest::GuestDisk;
-use crate::conformance::{CloudFixture, Side, StorageFixture};
+use crate::conformance::{CloudFixture, Raw, RawFixture, Side, StorageFixture};
 use crate::model::{CloudId, ReplicationMode, StorageRef};
 use crate::ports::Clock;
 use crate::provider::{Cloud, CreatedKind, Storage};
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 fn error(errno: super::Errno) -> Error {
-    Error::new(ErrorKind::Rejected, format!("sim.rbd.{}", errno.code), errno.text)
+    let code = format!("sim.rbd.{}", errno.code);
+    Error::new(ErrorKind::Rejected, code, errno.text).with("errno", errno.code)
 }
 
 /// The storages of sites `a` and `b`.
-#[derive(Debug)]
 pub struct SimStorageFixture {
     world: SimWorld,
     mode: ReplicationMode,
-    wrap: fn(Storage) -> Storage,
+    wrap: Box<dyn Fn(Storage) -> Storage + Send + Sync>,
     images: AtomicU32,
+}
+
+impl fmt::Debug for SimStorageFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimStorageFixture({:?}, {:?})", self.world, self.mode)
+    }
 }
 
 impl SimStorageFixture {
@@ -32,15 +39,15 @@ impl SimStorageFixture {
         Self {
             world,
             mode,
-            wrap: |storage| storage,
+            wrap: Box::new(|storage| storage),
             images: AtomicU32::new(0),
         }
     }
 
     /// Puts something between the suite and the providers, e.g. a fault that the suite must find.
     #[must_use]
-    pub fn wrapped(mut self, wrap: fn(Storage) -> Storage) -> Self {
-        self.wrap = wrap;
+    pub fn wrapped(mut self, wrap: impl Fn(Storage) -> Storage + Send + Sync + 'static) -> Self {
+        self.wrap = Box::new(wrap);
         self
     }
 }
@@ -107,12 +114,37 @@ impl StorageFixture for SimStorageFixture {
     }
 }
 
+#[async_trait]
+impl RawFixture for SimStorageFixture {
+    async fn raw(&self, side: Side, image: &StorageRef, verb: Raw<'_>) -> Result<String> {
+        let answer = self.world.rbd(site(side), |rbd| match verb {
+            Raw::Promote { force } => rbd.promote(image, force).map(|_| String::new()),
+            Raw::Demote => rbd.demote(image).map(|()| String::new()),
+            Raw::MirrorSnapshot => rbd.mirror_snapshot(image).map(|id| id.to_string()),
+            Raw::SnapCreate(name) => rbd.snap_create(image, name).map(|()| String::new()),
+            Raw::Health => rbd.health().map(str::to_owned),
+            Raw::Remove => {
+                for snap in rbd.snapshots(image)? {
+                    rbd.snap_remove(image, &snap.name)?;
+                }
+                rbd.remove(image).map(|()| String::new())
+            }
+        });
+        answer.map_err(error)
+    }
+}
+
 /// The cloud of site `b`, with replicas of images of site `a`.
-#[derive(Debug)]
 pub struct SimCloudFixture {
     world: SimWorld,
-    wrap: fn(Cloud) -> Cloud,
+    wrap: Box<dyn Fn(Cloud) -> Cloud + Send + Sync>,
     images: AtomicU32,
+}
+
+impl fmt::Debug for SimCloudFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimCloudFixture({:?})", self.world)
+    }
 }
 
 impl SimCloudFixture {
@@ -121,15 +153,15 @@ impl SimCloudFixture {
     pub fn new(world: SimWorld) -> Self {
         Self {
             world,
-            wrap: |cloud| cloud,
+            wrap: Box::new(|cloud| cloud),
             images: AtomicU32::new(0),
         }
     }
 
     /// Puts something between the suite and the provider, e.g. a fault that the suite must find.
     #[must_use]
-    pub fn wrapped(mut self, wrap: fn(Cloud) -> Cloud) -> Self {
-        self.wrap = wrap;
+    pub fn wrapped(mut self, wrap: impl Fn(Cloud) -> Cloud + Send + Sync + 'static) -> Self {
+        self.wrap = Box::new(wrap);
         self
     }
 

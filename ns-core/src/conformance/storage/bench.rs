@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Size of the images that cases make: several objects of the usual 4 MiB.
-pub(super) const SIZE: u64 = 12 << 20;
+pub(in crate::conformance) const SIZE: u64 = 12 << 20;
 /// Where contents are written: the first bytes, across an object border, near the end.
 const OFFSETS: [u64; 3] = [0, (4 << 20) - 4096, SIZE - 65536];
 const LEN: usize = 16384;
@@ -38,10 +38,10 @@ impl Debug for StorageBench<'_> {
 }
 
 /// An image, its replica and the identity they share.
-pub(super) struct Pair {
-    pub(super) image: StorageRef,
-    pub(super) replica: StorageRef,
-    pub(super) id: ReplicationId,
+pub(in crate::conformance) struct Pair {
+    pub(in crate::conformance) image: StorageRef,
+    pub(in crate::conformance) replica: StorageRef,
+    pub(in crate::conformance) id: ReplicationId,
 }
 
 impl<'f> StorageBench<'f> {
@@ -53,26 +53,26 @@ impl<'f> StorageBench<'f> {
         }
     }
 
-    pub(super) fn fixture(&self) -> &'f dyn StorageFixture {
+    pub(in crate::conformance) fn fixture(&self) -> &'f dyn StorageFixture {
         self.fixture
     }
 
-    pub(super) fn a(&self) -> Storage {
+    pub(in crate::conformance) fn a(&self) -> Storage {
         self.fixture.primary()
     }
 
-    pub(super) fn b(&self) -> Storage {
+    pub(in crate::conformance) fn b(&self) -> Storage {
         self.fixture.secondary()
     }
 
     /// A token of this case; what carries it is removed afterwards.
-    pub(super) fn token(&self, what: &str) -> Token {
+    pub(in crate::conformance) fn token(&self, what: &str) -> Token {
         let token = Token::of(&self.job, &TaskKey::new(what));
         self.note(|made| made.tokens.push(token.clone()));
         token
     }
 
-    pub(super) fn decision(&self, reason: &str) -> Decision {
+    pub(in crate::conformance) fn decision(&self, reason: &str) -> Decision {
         Decision {
             id: self.job.to_string(),
             operator: "conformance".to_owned(),
@@ -85,26 +85,26 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Has an image removed afterwards that was made otherwise.
-    pub(super) fn note_image(&self, image: &StorageRef) {
+    pub(in crate::conformance) fn note_image(&self, image: &StorageRef) {
         self.note(|made| made.images.push(image.clone()));
     }
 
     /// A new empty image on side A.
-    pub(super) async fn image(&self) -> Result<StorageRef> {
+    pub(in crate::conformance) async fn image(&self) -> Result<StorageRef> {
         let image = self.fixture.make_image(SIZE).await?;
         self.note_image(&image);
         Ok(image)
     }
 
     /// Begins replication in the mode of the fixture.
-    pub(super) async fn enable(&self, image: &StorageRef) -> Result<ReplicationId> {
+    pub(in crate::conformance) async fn enable(&self, image: &StorageRef) -> Result<ReplicationId> {
         let id = self.a().enable_replication(image, self.fixture.mode()).await?;
         self.note(|made| made.replicated.push(id.clone()));
         Ok(id)
     }
 
     /// An image on A with content `text`, and its complete replica on B.
-    pub(super) async fn pair(&self, text: &str) -> Result<Pair> {
+    pub(in crate::conformance) async fn pair(&self, text: &str) -> Result<Pair> {
         let image = self.image().await?;
         self.write(Side::Primary, &image, text).await?;
         let id = self.enable(&image).await?;
@@ -115,14 +115,14 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Waits for the image with this identity on a side.
-    pub(super) async fn replica(&self, side: Side, id: &ReplicationId) -> Result<StorageRef> {
+    pub(in crate::conformance) async fn replica(&self, side: Side, id: &ReplicationId) -> Result<StorageRef> {
         let storage = self.fixture.storage(side);
         self.until(&format!("an image {id} on {side:?}"), || storage.find_replica(id))
             .await
     }
 
     /// Waits until no image has this identity on a side.
-    pub(super) async fn replica_gone(&self, side: Side, id: &ReplicationId) -> Result<()> {
+    pub(in crate::conformance) async fn replica_gone(&self, side: Side, id: &ReplicationId) -> Result<()> {
         let storage = self.fixture.storage(side);
         self.until(&format!("no image {id} on {side:?}"), || async {
             Ok(storage.find_replica(id).await?.is_none().then_some(()))
@@ -132,7 +132,7 @@ impl<'f> StorageBench<'f> {
 
     /// Waits until a mark is proved to have arrived, and says how often it had not yet. The replica is looked up each
     /// time: its name may follow the primary's.
-    pub(super) async fn arrival(&self, side: Side, id: &ReplicationId, mark: &Mark) -> Result<u32> {
+    pub(in crate::conformance) async fn arrival(&self, side: Side, id: &ReplicationId, mark: &Mark) -> Result<u32> {
         let storage = self.fixture.storage(side);
         let not_yet = AtomicU32::new(0);
         self.until(&format!("arrival of {mark:?} on {side:?}"), || async {
@@ -150,7 +150,7 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Takes a user snapshot on A and waits until the replica has it.
-    pub(super) async fn point(&self, pair: &Pair, name: &str) -> Result<()> {
+    pub(in crate::conformance) async fn point(&self, pair: &Pair, name: &str) -> Result<()> {
         self.a().snapshot(&pair.image, name).await?;
         let mark = self.a().ship(&pair.image, Some(name)).await?;
         self.arrival(Side::Secondary, &pair.id, &mark).await?;
@@ -158,7 +158,7 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Polls until `look` gives a value; replication makes progress in between.
-    pub(super) async fn until<T, F: Future<Output = Result<Option<T>>>>(
+    pub(in crate::conformance) async fn until<T, F: Future<Output = Result<Option<T>>>>(
         &self,
         what: &str,
         look: impl FnMut() -> F,
@@ -168,19 +168,19 @@ impl<'f> StorageBench<'f> {
     }
 
     /// What is certain about an image that must exist.
-    pub(super) async fn state(&self, side: Side, image: &StorageRef) -> Result<ImageState> {
+    pub(in crate::conformance) async fn state(&self, side: Side, image: &StorageRef) -> Result<ImageState> {
         let state = self.fixture.storage(side).image(image).await?;
         state.ok_or_else(|| broken(format!("{image} does not exist on {side:?}")))
     }
 
-    pub(super) async fn expect_role(&self, side: Side, image: &StorageRef, role: Role) -> Result<()> {
+    pub(in crate::conformance) async fn expect_role(&self, side: Side, image: &StorageRef, role: Role) -> Result<()> {
         let seen = self.state(side, image).await?.role;
         ensure!(seen == role, "{image} on {side:?} must be {role:?} but is {seen:?}");
         Ok(())
     }
 
     /// Writes contents that are recognised by `text` to several places of an image.
-    pub(super) async fn write(&self, side: Side, image: &StorageRef, text: &str) -> Result<()> {
+    pub(in crate::conformance) async fn write(&self, side: Side, image: &StorageRef, text: &str) -> Result<()> {
         for offset in OFFSETS {
             self.fixture.write(side, image, offset, &contents(text, offset)).await?;
         }
@@ -188,7 +188,7 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Whether an image, or a snapshot of it, holds exactly the contents written as `text`.
-    pub(super) async fn holds(
+    pub(in crate::conformance) async fn holds(
         &self,
         side: Side,
         image: &StorageRef,
@@ -204,7 +204,7 @@ impl<'f> StorageBench<'f> {
     }
 
     /// Fails unless an image holds the contents written as `text`.
-    pub(super) async fn expect_contents(
+    pub(in crate::conformance) async fn expect_contents(
         &self,
         side: Side,
         image: &StorageRef,

@@ -6,6 +6,7 @@ mod ends;
 mod points;
 mod roles;
 
+pub(super) use bench::Pair;
 pub use bench::StorageBench;
 
 use super::case::{Case, cases};

@@ -1,5 +1,6 @@
 //! The cloud of a simulated site: tenants, networks, volumes and servers, on top of the site's storage.
 
+mod addresses;
 mod create;
 mod provider;
 mod remove;
