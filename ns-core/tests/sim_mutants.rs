@@ -1,4 +1,5 @@
 //! Proof that the suite can fail: providers with one flaw each fail exactly the cases that are about it.
+#![allow(clippy::unwrap_used)]
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;

@@ -1,4 +1,5 @@
 //! The simulated world itself: data that can be told apart, faults and lies, disasters, dumps, determinism.
+#![allow(clippy::unwrap_used)]
 
 use ns_core::ErrorKind;
 use ns_core::model::{JobId, PowerState, ReplicationMode, ResourceKind, StorageRef, TaskKey};
