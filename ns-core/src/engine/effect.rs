@@ -82,8 +82,17 @@ pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
     }
 }
 
-/// Whether a failed attempt may be followed by another.
-pub(crate) const fn may_pass(action: &Action, kind: ErrorKind) -> bool {
+/// Whether a failed attempt may be followed by another, after `failures` earlier ones.
+pub(crate) const fn may_pass(action: &Action, kind: ErrorKind, failures: u32) -> bool {
+    // A request that was under way when an engine died may take effect after its successor looked: the address is in use
+    // then, by the thing itself, and the next look finds it.
+    let making = matches!(
+        action,
+        Action::Create { .. } | Action::Adopt { .. } | Action::Clone { .. }
+    );
+    if making && matches!(kind, ErrorKind::Conflict) && failures < 3 {
+        return true;
+    }
     // What is taken down is often still in use for a moment: a port behind a server that is just gone, an image with a
     // watcher that has not timed out.
     let clearing = matches!(
@@ -125,12 +134,14 @@ impl Attempt {
                     .as_ref()
                     .and_then(|t| t.id().ok())
                     .map(crate::model::CloudId::from);
-                let found = match handle {
+                let mut found = match handle {
                     Some(handle) => Some(handle.clone()),
                     None => at.cloud.find(*kind, tenant.as_ref(), token).await?,
                 };
-                if let Some(handle) = found {
+                // A request that was under way when an engine died may have made a second one after the first was looked for.
+                while let Some(handle) = found {
                     at.cloud.remove(&handle, token).await?;
+                    found = at.cloud.find(*kind, tenant.as_ref(), token).await?;
                 }
                 Ok(TaskOutput::default())
             }

@@ -569,7 +569,7 @@ impl Runner {
         let spent: Duration = (0..failures)
             .map(|n| Duration::from_secs(1 << n.min(5)).min(Duration::from_secs(30)))
             .sum();
-        let again = action.is_some_and(|a| effect::may_pass(a, error.kind()))
+        let again = action.is_some_and(|a| effect::may_pass(a, error.kind(), failures))
             && spent + delay <= self.inner.settings.retry_limit
             && view.state != JobState::Canceling;
         tracing::warn!(job = %view.id, task = %key, %error, again, "an attempt failed");

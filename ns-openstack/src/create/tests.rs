@@ -212,7 +212,11 @@ async fn a_hanging_build_is_taken_up_again() {
     .await;
     assert!(hanging.is_err());
     assert_eq!(sent(&server, "POST", SERVERS).await.len(), 1);
-    let (server, session) = nova(std::slice::from_ref(&building), &[building.clone(), state("ACTIVE", None, 1)]).await;
+    let (server, session) = nova(
+        std::slice::from_ref(&building),
+        &[building.clone(), state("ACTIVE", None, 1)],
+    )
+    .await;
     let made = create(&session, &server_spec(), &token("s")).await.unwrap();
     assert_eq!(made.id.as_str(), "s1");
     assert!(sent(&server, "POST", SERVERS).await.is_empty(), "no second server");
