@@ -152,8 +152,10 @@ fn body(spec: &Spec) -> Result<Map<String, Value>> {
                 .map(ns_core::provider::Ref::id)
                 .collect::<Result<Vec<_>>>()?;
             let mut body = json!({
-                "network_id": network.id()?, "name": name, "admin_state_up": true,
-                "fixed_ips": addresses, "security_groups": groups});
+                "network_id": network.id()?, "name": name, "admin_state_up": true, "security_groups": groups});
+            if !addresses.is_empty() {
+                body["fixed_ips"] = json!(addresses); // left out, Neutron gives a free one
+            }
             if let Some(mac) = mac {
                 body["mac_address"] = json!(mac);
             }

@@ -372,6 +372,43 @@ async fn inv_23_a_network_carries_its_token_from_the_start() {
     );
 }
 
+#[tokio::test]
+async fn a_port_without_addresses_gets_one() {
+    let (server, session) = cloud().await;
+    on(&server, "GET", &format!("{N}/ports"), 200, json!({"ports": []})).await;
+    on(
+        &server,
+        "POST",
+        &format!("{N}/ports"),
+        201,
+        json!({"port": {"id": "p1"}}),
+    )
+    .await;
+    for (fixed_ips, asked) in [
+        (vec![], None),
+        (
+            vec![(known("s1"), "10.0.0.7".to_owned())],
+            Some(json!([{"subnet_id": "s1", "ip_address": "10.0.0.7"}])),
+        ),
+    ] {
+        let spec = Spec::Port {
+            tenant: known("t1"),
+            network: known("n1"),
+            name: "p".into(),
+            fixed_ips,
+            mac: None,
+            security_groups: vec![],
+        };
+        create(&session, &spec, &token("p")).await.unwrap();
+        let sent = sent(&server, "POST", &format!("{N}/ports")).await;
+        let body = &sent.last().unwrap()["port"];
+        assert_eq!(
+            (body.get("fixed_ips"), &body["security_groups"]),
+            (asked.as_ref(), &json!([]))
+        );
+    }
+}
+
 /// An answer was lost once and the thing made twice: both go. What is not ours stays (INV-30).
 #[tokio::test]
 async fn inv_32_twins_are_removed_and_strangers_are_not() {
