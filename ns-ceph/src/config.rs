@@ -119,8 +119,8 @@ pub struct Limits {
     pub copy_seconds: u64,
     /// How long an unforced promote is tried again while the storage says "not yet".
     pub promote_wait_seconds: u64,
-    /// How long a demotion waits for the peer to begin to follow this side after a hand-over (snapshot mode): its daemon
-    /// looks every 30 s.
+    /// How long a demotion, or the end of replication, waits for the peer to begin to follow this side after a hand-over:
+    /// its daemon looks every 30 s.
     pub follow_wait_seconds: u64,
     /// After how long a forced promote counts as hanging behind the local mirror daemon. A sound one was measured at 5 s.
     pub force_promote_seconds: u64,

@@ -228,9 +228,10 @@ pub(crate) fn last_demotion(points: &[(u64, Point)], role: Role) -> Option<(u64,
     }
 }
 
-/// Whether this side was promoted after a hand-over and its peer has not begun to follow it. Measured: demoted now, both
-/// sides would say "remote image is not primary" for ever and nothing would travel any more, because the peer's daemon
-/// follows a demoted image only if it followed it before. The peer's first copy takes over what came before it, the
+/// Whether this side was promoted after a hand-over and its peer has not begun to follow it. Measured, in both modes:
+/// demoted now, both sides would say "remote image is not primary" for ever and nothing would travel any more, because the
+/// peer's daemon follows a demoted image only if it followed it before; and with replication ended now, the peer would keep
+/// its copy. In snapshot mode the peer's first copy takes over what came before it, the
 /// replicated demotion at the hand-over among it.
 pub(crate) fn is_unfollowed(points: &[(u64, Point)]) -> bool {
     let hand_over = points.iter().rposition(|(_, p)| matches!(p, Point::Copy { .. }));
@@ -291,6 +292,16 @@ pub(crate) struct MirrorStatus {
     pub(crate) description: String,
     #[serde(default)]
     last_update: String,
+    #[serde(default)]
+    peer_sites: Vec<PeerReport>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct PeerReport {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    last_update: String,
 }
 
 /// The part of a replaying description that is JSON.
@@ -305,8 +316,13 @@ pub(crate) struct Replaying {
 impl MirrorStatus {
     /// When the daemon wrote this; none if never.
     pub(crate) fn reported_at(&self) -> Option<Timestamp> {
-        let at = DateTime::strptime("%Y-%m-%d %H:%M:%S", &self.last_update).ok()?;
-        Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        report_time(&self.last_update)
+    }
+
+    /// Whether the peer's daemon has said since this time that it does not replicate.
+    pub(crate) fn peer_stopped_since(&self, since: Timestamp) -> bool {
+        let recent = |p: &PeerReport| report_time(&p.last_update).is_some_and(|at| at >= since);
+        self.peer_sites.iter().any(|p| p.state == "up+stopped" && recent(p))
     }
 
     pub(crate) fn is_error(&self) -> bool {
@@ -335,6 +351,11 @@ impl MirrorStatus {
                 .ok()
         })
     }
+}
+
+fn report_time(text: &str) -> Option<Timestamp> {
+    let at = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// `rbd mirror pool info`.

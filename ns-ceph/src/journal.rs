@@ -35,8 +35,17 @@ struct Tag {
 pub(crate) struct Journal {
     /// Oldest first.
     tags: Vec<Tag>,
-    /// Per peer (its mirror uuid): whether its first copy is complete.
-    peers: BTreeMap<String, bool>,
+    /// By mirror uuid.
+    peers: BTreeMap<String, Peer>,
+}
+
+/// A peer that reads this journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Peer {
+    /// Whether its first copy is complete.
+    complete: bool,
+    /// The newest tag of which it has replayed anything.
+    tag: Option<u64>,
 }
 
 /// A demotion found in a journal.
@@ -61,8 +70,8 @@ impl Journal {
             let Some(uuid) = key.strip_prefix("client_").filter(|u| !u.is_empty()) else {
                 continue;
             };
-            if let Some(complete) = peer_complete(value).ok_or_else(|| unreadable("a journal client"))? {
-                peers.insert(uuid.to_owned(), complete);
+            if let Some(peer) = peer(value).ok_or_else(|| unreadable("a journal client"))? {
+                peers.insert(uuid.to_owned(), peer);
             }
         }
         tags.sort_by_key(|t| t.id);
@@ -97,7 +106,23 @@ impl Journal {
 
     /// On a primary: whether there is a peer and all have completed their first copy.
     pub(crate) fn peers_complete(&self) -> bool {
-        !self.peers.is_empty() && self.peers.values().all(|c| *c)
+        !self.peers.is_empty() && self.peers.values().all(|p| p.complete)
+    }
+
+    /// On a primary: whether it was promoted after a demotion and a peer has not replayed anything since (see
+    /// [`crate::facts::is_unfollowed`], where the same is said of snapshot mode).
+    pub(crate) fn is_unfollowed(&self) -> bool {
+        let Some(hand_over) = self.tags.iter().rposition(|t| !t.owner.is_empty()) else {
+            return false;
+        };
+        let Some(promoted) = self
+            .tags
+            .get(hand_over + 1)
+            .filter(|_| self.tags[hand_over].owner == ORPHAN)
+        else {
+            return false;
+        };
+        self.peers.values().any(|p| p.tag.is_none_or(|tag| tag < promoted.id))
     }
 }
 
@@ -199,8 +224,8 @@ fn tag(value: &[u8]) -> Option<Tag> {
     })
 }
 
-/// Of a registered client: none when it is no mirror peer, else whether its first copy is complete.
-fn peer_complete(value: &[u8]) -> Option<Option<bool>> {
+/// A registered client; none when it is no mirror peer.
+fn peer(value: &[u8]) -> Option<Option<Peer>> {
     const MIRROR_PEER: u32 = 1;
     const REPLAYING: u32 = 1;
     let mut client = Bytes(value).structure()?;
@@ -214,7 +239,15 @@ fn peer_complete(value: &[u8]) -> Option<Option<bool>> {
         return Some(None);
     }
     let _image_id = data.string()?;
-    Some(Some(data.u32()? == REPLAYING))
+    let complete = data.u32()? == REPLAYING;
+    let mut positions = client.structure()?;
+    let mut tag = None;
+    for _ in 0..positions.u32()? {
+        let mut position = positions.structure()?;
+        let _object = position.u64()?;
+        tag = tag.max(Some(position.u64()?));
+    }
+    Some(Some(Peer { complete, tag }))
 }
 
 #[cfg(test)]
@@ -271,7 +304,16 @@ value (51 bytes) :
     #[test]
     fn a_real_listing() {
         let journal = Journal::parse(LISTING.as_bytes()).unwrap();
-        assert_eq!(journal.peers, BTreeMap::from([(A.to_owned(), true)]));
+        assert_eq!(
+            journal.peers,
+            BTreeMap::from([(
+                A.to_owned(),
+                Peer {
+                    complete: true,
+                    tag: None
+                }
+            )])
+        );
         assert!(journal.peers_complete() && journal.has_replayed() && !journal.is_demoted());
         let last = journal.tags.last().unwrap();
         assert_eq!(
@@ -354,6 +396,64 @@ value (51 bytes) :
         assert!(!journal(&[(A, "", 0, 0)]).has_replayed());
     }
 
+    #[test]
+    fn a_peer_that_has_replayed() {
+        let listing = "\
+client_9f14e641-f210-4045-94c9-5989ddd84b5f
+value (243 bytes) :
+00000000  01 01 ed 00 00 00 24 00  00 00 39 66 31 34 65 36  |......$...9f14e6|
+00000010  34 31 2d 66 32 31 30 2d  34 30 34 35 2d 39 34 63  |41-f210-4045-94c|
+00000020  39 2d 35 39 38 39 64 64  64 38 34 62 35 66 3e 00  |9-5989ddd84b5f>.|
+00000030  00 00 02 01 38 00 00 00  01 00 00 00 0c 00 00 00  |....8...........|
+00000040  33 37 32 62 33 63 38 62  35 30 31 31 01 00 00 00  |372b3c8b5011....|
+00000050  10 00 00 00 00 00 00 00  00 00 00 00 01 00 00 00  |................|
+00000060  04 00 00 00 00 00 00 00  04 00 00 00 00 00 00 00  |................|
+00000070  01 01 7c 00 00 00 04 00  00 00 01 01 18 00 00 00  |..|.............|
+00000080  03 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  |................|
+00000090  03 00 00 00 00 00 00 00  01 01 18 00 00 00 02 00  |................|
+000000a0  00 00 00 00 00 00 02 00  00 00 00 00 00 00 02 00  |................|
+000000b0  00 00 00 00 00 00 01 01  18 00 00 00 01 00 00 00  |................|
+000000c0  00 00 00 00 02 00 00 00  00 00 00 00 01 00 00 00  |................|
+000000d0  00 00 00 00 01 01 18 00  00 00 00 00 00 00 00 00  |................|
+000000e0  00 00 02 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
+000000f0  00 00 00                                          |...|
+000000f3
+
+";
+        let values = omap(listing.as_bytes()).unwrap();
+        assert_eq!(
+            peer(&values[&format!("client_{B}")]),
+            Some(Some(Peer {
+                complete: true,
+                tag: Some(2)
+            }))
+        );
+    }
+
+    #[test]
+    fn a_side_is_followed_once_its_promotion_is_replayed() {
+        let with = |tags: &[(&str, &str, u64, u64)], tag: Option<u64>| {
+            let peers = BTreeMap::from([(A.to_owned(), Peer { complete: true, tag })]);
+            Journal { peers, ..journal(tags) }
+        };
+        let promoted = [(A, A, 2, 3), (ORPHAN, A, 3, 1), ("", ORPHAN, 3, 1), ("", "", 4, 0)];
+        assert!(with(&promoted, None).is_unfollowed() && with(&promoted, Some(1)).is_unfollowed());
+        assert!(!with(&promoted, Some(2)).is_unfollowed() && !with(&promoted, Some(3)).is_unfollowed());
+        assert!(
+            !with(&promoted[2..], Some(9)).is_unfollowed(),
+            "older tags are pruned once all have read them"
+        );
+        assert!(
+            !with(&[("", "", 0, 0)], None).is_unfollowed(),
+            "primary from the beginning"
+        );
+        assert!(
+            !with(&[(A, A, 2, 3), ("", "", 3, 1)], None).is_unfollowed(),
+            "promoted by force"
+        );
+        assert!(!with(&promoted[..2], None).is_unfollowed(), "a replica");
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(tag_0\n|client_x\n|value \\([0-9]{1,3} bytes\\) :\n|0000000[0-9a-f]  [0-9a-f ]{0,40}\n|\n|\\*\n|.{0,20}\n){0,12}") {
@@ -362,7 +462,7 @@ value (51 bytes) :
 
         #[test]
         fn any_record_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _any = (tag(&bytes), peer_complete(&bytes));
+            let _any = (tag(&bytes), peer(&bytes));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! comes with the stream of writes.
 
 use crate::facts::{Info, Point, Snap, covering_copy, last_demotion, mirror_points};
+use crate::journal::Journal;
 use crate::mark::{Proof, STAMP_KEY, Stamp, What, marker_sequence};
 use crate::outcome::{EXISTS, NOT_FOUND};
 use crate::provider::{Ceph, refuse_secondary, refuse_unreplicated};
@@ -244,6 +245,12 @@ impl Ceph {
         }
     }
 
+    /// Journal mode: whether the first copy to this side is complete. Replay begins after it; metadata is taken over at its
+    /// very end, so that a stamp tells as well.
+    pub(crate) async fn has_first_copy(&self, image: &ImageSpec, journal: &Journal) -> Result<bool> {
+        Ok(journal.has_replayed() || self.read_stamp(image).await?.is_some())
+    }
+
     /// Whether a user snapshot on this side has all its data: always on a side that writes; on a replica once a complete
     /// copy came after it.
     pub(crate) async fn is_exact(
@@ -257,7 +264,7 @@ impl Ceph {
             return Ok(true);
         }
         if info.mode() == Some(ReplicationMode::Journal) {
-            return Ok(self.rbd.journal(image, info).await?.has_replayed());
+            return self.has_first_copy(image, &self.rbd.journal(image, info).await?).await;
         }
         Ok(mirror_points(snaps).iter().any(|(id, point)| {
             *id > snapshot.id && matches!(point, Point::Own { .. } | Point::Copy { complete: true, .. })

@@ -107,6 +107,13 @@ impl Ceph {
             return Ok(());
         }
         refuse_secondary(image, info.role())?;
+        match self.wait_followed(image, &info).await {
+            // Whoever waits for the replica to go finds it by identity.
+            Err(error) if error.code() == "ceph.peer_not_following" => {
+                tracing::warn!(%image, "replication ends although the peer does not follow: it will keep its copy");
+            }
+            result => result?,
+        }
         if info.mode() == Some(ReplicationMode::Journal) {
             self.remove_markers(image, u64::MAX).await?;
         }

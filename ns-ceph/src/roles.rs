@@ -25,12 +25,10 @@ impl Ceph {
         let info = self.rbd.must_info(image).await?;
         refuse_unreplicated(image, info.role())?;
         if info.role() == Role::Primary {
+            self.wait_followed(image, &info).await?;
             match info.mode() {
                 Some(ReplicationMode::Journal) => self.remove_markers(image, u64::MAX).await?,
-                _ => {
-                    self.wait_followed(image).await?;
-                    self.stamp(image, &info, false).await?;
-                }
+                _ => self.stamp(image, &info, false).await?,
             }
             let done = self.rbd.change(args!["mirror", "image", "demote", image.arg()]).await?;
             // 22: not primary any more; what it is instead is read next.
@@ -53,22 +51,42 @@ impl Ceph {
         self.proof(&info, what)?.to_mark()
     }
 
-    /// Waits until the peer follows this side: before that, a demotion could never arrive there (snapshot mode).
-    async fn wait_followed(&self, image: &ImageSpec) -> Result<()> {
+    /// Waits until the peer follows this primary: before that, neither a demotion nor the end of replication would ever
+    /// reach it.
+    pub(crate) async fn wait_followed(&self, image: &ImageSpec, info: &Info) -> Result<()> {
         let began = self.clock.now();
-        while is_unfollowed(&mirror_points(&self.must_snaps(image).await?)) {
-            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.follow_wait() {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "ceph.peer_not_following",
-                    "the peer has not begun to follow this side since it was promoted: a demotion now would never arrive there",
-                )
-                .with("image", image)
-                .with_remedy("see that the peer's rbd-mirror runs, then demote again"));
+        while self.is_unfollowed(image, info).await? {
+            let waited = self.clock.now().duration_since(began).unsigned_abs();
+            if waited < self.config().limits.follow_wait() {
+                self.clock.sleep(RETRY).await;
+                continue;
             }
-            self.clock.sleep(RETRY).await;
+            // A peer that was promoted by force will never follow; by now its daemon has said that it does nothing, which
+            // a peer that can follow would have ended.
+            if self
+                .rbd
+                .mirror_status(image)
+                .await?
+                .is_some_and(|s| s.peer_stopped_since(began))
+            {
+                return Ok(());
+            }
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "ceph.peer_not_following",
+                "the peer has not begun to follow this side since it was promoted: nothing done now would ever reach it",
+            )
+            .with("image", image)
+            .with_remedy("see that the peer's rbd-mirror runs, then try again"));
         }
         Ok(())
+    }
+
+    async fn is_unfollowed(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
+        Ok(match info.mode() {
+            Some(ReplicationMode::Journal) => self.rbd.journal(image, info).await?.is_unfollowed(),
+            _ => is_unfollowed(&mirror_points(&self.must_snaps(image).await?)),
+        })
     }
 
     /// The demotion with which this side's data ends, if it was made here.

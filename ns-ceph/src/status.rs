@@ -46,10 +46,12 @@ impl Ceph {
             Some(ReplicationMode::Journal) if info.journal.is_none() => Facts::Copying(None),
             Some(ReplicationMode::Journal) => {
                 let journal = self.rbd.journal(image, info).await?;
-                match (journal.is_demoted(), journal.has_replayed()) {
-                    (true, _) => Facts::Demoted,
-                    (false, true) => Facts::Complete,
-                    (false, false) => Facts::Copying(None),
+                if journal.is_demoted() {
+                    Facts::Demoted
+                } else if self.has_first_copy(image, &journal).await? {
+                    Facts::Complete
+                } else {
+                    Facts::Copying(None)
                 }
             }
             _ => snapshot_facts(&snaps, info),

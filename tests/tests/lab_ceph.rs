@@ -1,5 +1,6 @@
 //! The Ceph provider against two real clusters: the behaviour suite in both modes, pairing and the connection check.
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lab_ceph_kit;
 

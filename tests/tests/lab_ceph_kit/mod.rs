@@ -224,21 +224,29 @@ pub(crate) async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
         return Ok(());
     };
     let info: serde_json::Value = serde_json::from_slice(&info).unwrap();
-    if !info["mirroring"].is_null() {
+    let mirroring = &info["mirroring"];
+    if mirroring["primary"] == true {
+        rbd(side, &["mirror", "image", "disable", &spec]).await?;
+    } else if let Some(id) = mirroring["global_id"].as_str() {
+        // Measured: forced off on the replica alone, the mirror daemon keeps it open for as long as the primary is there.
+        let peer = if side == Side::Primary {
+            Side::Secondary
+        } else {
+            Side::Primary
+        };
+        if let Some(primary) = primary_of(peer, id).await? {
+            rbd(peer, &["mirror", "image", "disable", &arg(&primary)]).await?;
+            return Err(
+                Error::new(ErrorKind::Conflict, "lab.replica", "the replica goes by itself").with("image", image),
+            );
+        }
         rbd(side, &["mirror", "image", "disable", "--force", &spec]).await?;
     }
     let snaps = rbd(side, &["snap", "ls", &spec, "--format", "json"]).await?;
     let snaps: Vec<serde_json::Value> = serde_json::from_slice(&snaps).unwrap();
     for snap in snaps.iter().filter(|s| s["protected"] == "true") {
-        rbd(
-            side,
-            &[
-                "snap",
-                "unprotect",
-                &format!("{spec}@{}", snap["name"].as_str().unwrap()),
-            ],
-        )
-        .await?;
+        let name = snap["name"].as_str().unwrap();
+        rbd(side, &["snap", "unprotect", &format!("{spec}@{name}")]).await?;
     }
     if !snaps.is_empty() {
         rbd(side, &["snap", "purge", "--no-progress", &spec]).await?;
@@ -247,6 +255,30 @@ pub(crate) async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.map(drop),
     }
+}
+
+/// The primary with this identity on a side.
+async fn primary_of(side: Side, global_id: &str) -> Result<Option<StorageRef>> {
+    let status = rbd(
+        side,
+        &["mirror", "pool", "status", POOL, "--verbose", "--format", "json"],
+    )
+    .await?;
+    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    for image in status["images"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|i| i["global_id"] == global_id)
+    {
+        let image = image_ref(image["name"].as_str().unwrap());
+        let info = rbd(side, &["info", &arg(&image), "--format", "json"]).await?;
+        let info: serde_json::Value = serde_json::from_slice(&info).unwrap();
+        if info["mirroring"]["primary"] == true {
+            return Ok(Some(image));
+        }
+    }
+    Ok(None)
 }
 
 /// Removes images on both sites, trying again while they are busy.
