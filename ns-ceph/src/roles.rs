@@ -229,7 +229,7 @@ impl Ceph {
     /// Whether this side ever held a complete copy, or was primary itself.
     async fn has_a_copy(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
         if info.mode() == Some(ReplicationMode::Journal) {
-            return Ok(self.rbd.journal(image, info).await?.has_replayed());
+            return self.has_first_copy(image, &self.rbd.journal(image, info).await?).await;
         }
         let points = mirror_points(&self.must_snaps(image).await?);
         Ok(points
