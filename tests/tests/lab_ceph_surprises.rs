@@ -94,7 +94,6 @@ async fn s04_promote_is_an_interlock_here() {
                 }
             }
         };
-        let mut look = look;
         eventually("A may be promoted", LONG, || {
             refusals += 1;
             look()
