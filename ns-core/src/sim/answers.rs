@@ -121,9 +121,9 @@ pub(crate) fn snapshot_info(snap: super::rbd::SnapshotInfo) -> SnapshotInfo {
 }
 
 pub(crate) fn find(rbd: &Rbd<'_>, token: &Token) -> Result<Option<StorageRef>> {
-    let all = rbd.list().or_error()?.into_iter();
-    let carries = |i: &Image| i.metadata.get(TOKEN_KEY).map(String::as_str) == Some(token.as_str());
-    Ok(all.into_iter().find(carries).map(|i| i.storage))
+    let mut images = rbd.images().or_error()?.by_key.values();
+    let made = images.find(|i| !i.trashed && i.log.value(TOKEN_KEY) == Some(token.as_str()));
+    Ok(made.map(|i| i.place.storage()))
 }
 
 const MARK: &str = "sim1";

@@ -151,9 +151,8 @@ impl StorageProvider for SimStorage {
 
     async fn find_replica(&self, id: &ReplicationId) -> Result<Option<StorageRef>> {
         let find = |rbd: &mut Rbd<'_>| {
-            let all = rbd.list().or_error()?;
-            let is = |i: &super::Image| i.mirroring.as_ref().is_some_and(|m| m.global_id == id.as_str());
-            Ok(all.into_iter().find(is).map(|i| i.storage))
+            let image = rbd.images().or_error()?.by_id(id.as_str());
+            Ok(image.map(|i| i.place.storage()))
         };
         self.call("find_replica", id, self.takes().storage_read, find).await
     }

@@ -53,7 +53,7 @@ impl fmt::Debug for World {
 }
 
 impl World {
-    /// Does everything that was due until now.
+    /// Does everything that was due until now; once per moment, since what is done takes time to have an effect.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let period = i64::try_from(self.tuning.heartbeat.as_millis())
             .unwrap_or(i64::MAX)
@@ -63,9 +63,11 @@ impl World {
         if beat > self.seen {
             self.replicate(beat, true);
         }
-        self.progress(now);
-        self.seen = self.seen.max(now);
-        self.replicate(now, false);
+        if now > self.seen {
+            self.progress(now);
+            self.seen = now;
+            self.replicate(now, false);
+        }
     }
 
     fn replicate(&mut self, now: Timestamp, post: bool) {

@@ -172,6 +172,8 @@ pub struct Posted {
 pub(crate) struct Images {
     pub(crate) by_key: BTreeMap<Key, Image>,
     names: BTreeMap<Place, Key>,
+    /// Mirrored images by global id.
+    pub(crate) mirrored: BTreeMap<String, Key>,
     /// Global ids of primaries that were removed or are no longer mirrored, and when.
     pub(crate) gone: BTreeMap<String, Timestamp>,
     /// Global ids whose replica is to be made again after a resync, and when.
@@ -193,15 +195,30 @@ impl Images {
         self.names.contains_key(place)
     }
 
-    /// The image with this global id, unless it is in the trash.
-    pub(crate) fn mirrored(&self, global_id: &str) -> Option<Key> {
-        let is = |i: &Image| !i.trashed && i.mirror.as_ref().is_some_and(|m| m.global_id == global_id);
-        self.by_key.iter().find(|(_, i)| is(i)).map(|(key, _)| *key)
+    /// The image with this global id.
+    pub(crate) fn by_id(&self, global_id: &str) -> Option<&Image> {
+        self.by_key.get(self.mirrored.get(global_id)?)
     }
 
-    pub(crate) fn insert(&mut self, key: Key, image: Image) {
+    pub(crate) fn insert(&mut self, key: Key, mut image: Image) {
+        let mirror = image.mirror.take();
         self.names.insert(image.place.clone(), key);
         self.by_key.insert(key, image);
+        self.set_mirror(key, mirror);
+    }
+
+    /// Begins or ends the mirroring of an image.
+    pub(crate) fn set_mirror(&mut self, key: Key, mirror: Option<Mirror>) {
+        let Some(image) = self.by_key.get_mut(&key) else {
+            return;
+        };
+        if let Some(old) = image.mirror.take() {
+            self.mirrored.remove(&old.global_id);
+        }
+        if let Some(new) = &mirror {
+            self.mirrored.insert(new.global_id.clone(), key);
+        }
+        image.mirror = mirror;
     }
 
     pub(crate) fn rename(&mut self, key: Key, name: &str) {
@@ -222,13 +239,13 @@ impl Images {
     /// Takes an image away; into the trash while it has clones.
     pub(crate) fn remove(&mut self, key: Key) {
         let has_children = self.children(key).next().is_some();
+        self.set_mirror(key, None);
         let Some(image) = self.by_key.get_mut(&key) else {
             return;
         };
         self.names.remove(&image.place);
         if has_children {
             image.trashed = true;
-            image.mirror = None;
         } else {
             let parent = image.parent.take();
             self.by_key.remove(&key);

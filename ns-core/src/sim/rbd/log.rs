@@ -113,6 +113,14 @@ impl Log {
         snaps
     }
 
+    /// One key-value pair.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.entries.iter().rev().find_map(|e| match &e.what {
+            What::Metadata { key, value } if key == name => Some(value.as_deref()),
+            _ => None,
+        })?
+    }
+
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
         for entry in &self.entries {

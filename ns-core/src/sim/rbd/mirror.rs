@@ -10,7 +10,6 @@ use super::log::{Log, What};
 use crate::model::ReplicationMode;
 use crate::sim::tuning::Tuning;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One direction of replication: `there` is read, `here` is written.
@@ -23,27 +22,26 @@ pub(crate) struct Link<'w> {
     pub(crate) counter: &'w mut Counter,
 }
 
-impl Link<'_> {
+impl<'w> Link<'w> {
     /// Does everything that is due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
-        let (there, here) = (index(self.there), index(self.here));
-        for (id, key) in &there {
-            if !here.contains_key(id) {
-                self.make_replica(*key, now);
-            }
+        let missing = self
+            .there
+            .mirrored
+            .iter()
+            .filter(|(id, _)| !self.here.mirrored.contains_key(*id));
+        for key in missing.map(|(_, key)| *key).collect::<Vec<_>>() {
+            self.make_replica(key, now);
         }
-        for (id, key) in here {
-            match there.get(&id) {
-                Some(other) => self.pull(*other, key, now),
-                None => self.follow_removal(&id, key, now),
-            }
+        for key in self.here.mirrored.values().copied().collect::<Vec<_>>() {
+            self.pull(key, now);
         }
-        // A replica that was made just now begins its copy just now.
-        for (id, key) in index(self.here) {
-            if let Some(other) = there.get(&id) {
-                self.pull(*other, key, now);
-            }
-        }
+    }
+
+    /// The image on the other side with the same global id.
+    fn source(&self, key: Key) -> Option<(&'w Image, &'w Mirror)> {
+        let id = &self.here.by_key.get(&key)?.mirror.as_ref()?.global_id;
+        mirrored(self.there, *self.there.mirrored.get(id)?)
     }
 
     fn make_replica(&mut self, other: Key, now: Timestamp) {
@@ -70,9 +68,9 @@ impl Link<'_> {
         self.here.insert(key, replica);
     }
 
-    fn pull(&mut self, other: Key, key: Key, now: Timestamp) {
-        let Some((source, from)) = mirrored(self.there, other) else {
-            return;
+    fn pull(&mut self, key: Key, now: Timestamp) {
+        let Some((source, from)) = self.source(key) else {
+            return self.follow_removal(key, now);
         };
         if self.resync(from.primary, key, now) {
             return;
@@ -158,27 +156,21 @@ impl Link<'_> {
 
     /// The replica of a removed primary goes too, whoever asked for the removal; but not where this side's own last act
     /// was a demotion: it did not follow that primary yet.
-    fn follow_removal(&mut self, id: &str, key: Key, now: Timestamp) {
-        let due = self
-            .there
-            .gone
-            .get(id)
-            .map(|at| (*at + self.tuning.delete_lag).max(self.since));
-        let follows = self
-            .here
-            .by_key
-            .get(&key)
-            .is_some_and(|i| i.mirror.as_ref().is_some_and(|m| !m.primary) && i.log.demoted() != Some(true));
-        if follows && due.is_some_and(|due| due <= now) {
+    fn follow_removal(&mut self, key: Key, now: Timestamp) {
+        let Some((image, mirror)) = mirrored(self.here, key) else {
+            return;
+        };
+        let gone = self.there.gone.get(&mirror.global_id);
+        let due = gone.is_some_and(|at| (*at + self.tuning.delete_lag).max(self.since) <= now);
+        if due && !mirror.primary && image.log.demoted() != Some(true) {
             self.here.remove(key);
         }
     }
 
     /// What the daemon here posts about each image.
     pub(crate) fn post(&mut self, at: Timestamp) {
-        let there = index(self.there);
-        for (id, key) in index(self.here) {
-            let source = there.get(&id).and_then(|other| mirrored(self.there, *other));
+        for key in self.here.mirrored.values().copied().collect::<Vec<_>>() {
+            let source = self.source(key);
             let Some(image) = self.here.by_key.get_mut(&key) else {
                 continue;
             };
@@ -286,13 +278,4 @@ fn next_copy(
 fn mirrored(images: &Images, key: Key) -> Option<(&Image, &Mirror)> {
     let image = images.by_key.get(&key)?;
     Some((image, image.mirror.as_ref()?))
-}
-
-fn index(images: &Images) -> BTreeMap<String, Key> {
-    let id = |i: &Image| (!i.trashed).then(|| Some(i.mirror.as_ref()?.global_id.clone()))?;
-    images
-        .by_key
-        .iter()
-        .filter_map(|(key, i)| Some((id(i)?, *key)))
-        .collect()
 }

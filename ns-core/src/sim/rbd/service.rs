@@ -151,7 +151,7 @@ impl Rbd<'_> {
     fn peer_size(&self, global_id: &str) -> u64 {
         let peer = self.world.sites[self.site].peer;
         let images = peer.map(|peer| &self.world.sites[peer].images);
-        let image = images.and_then(|i| i.by_key.get(&i.mirrored(global_id)?));
+        let image = images.and_then(|i| i.by_id(global_id));
         image.map_or(0, |i| i.log.size(i.log.len()))
     }
 
@@ -208,7 +208,7 @@ impl Rbd<'_> {
         let copy = image.mirror.as_ref().and_then(|m| Some((m, m.copy.as_ref()?)));
         let source = copy.and_then(|(mirror, copy)| {
             let peer = &self.world.sites[self.world.sites[self.site].peer?].images;
-            let source = peer.by_key.get(&peer.mirrored(&mirror.global_id)?)?;
+            let source = peer.by_id(&mirror.global_id)?;
             (source.log.len() >= copy.to).then_some((&source.log, copy))
         });
         Ok(match source {

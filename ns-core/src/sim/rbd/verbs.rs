@@ -58,9 +58,7 @@ impl Rbd<'_> {
         }
         let id = self.world.uuid();
         let mirror = Mirror::new(id.clone(), mode, true, self.now);
-        if let Some(image) = self.images_mut()?.by_key.get_mut(&key) {
-            image.mirror = Some(mirror);
-        }
+        self.images_mut()?.set_mirror(key, Some(mirror));
         self.append(key, What::Promoted)?;
         self.keep(key)?;
         Ok(id)
@@ -81,9 +79,7 @@ impl Rbd<'_> {
         if primary {
             images.gone.insert(id, now);
         }
-        if let Some(image) = images.by_key.get_mut(&key) {
-            image.mirror = None;
-        }
+        images.set_mirror(key, None);
         Ok(())
     }
 
