@@ -3,9 +3,14 @@
 use super::Lab;
 use super::lab::SiteName;
 use anyhow::{Context, Result, ensure};
+use ns_core::model::{JobId, JobState};
+use ns_core::session::Page;
+use ns_core::store::SqliteStore;
+use ns_core::{Actor, Engine};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How the program is called.
@@ -133,44 +138,67 @@ impl Program {
     }
 
     /// Runs a command, kills it (SIGKILL) after each of `moments`, and continues with `resume` each time; the last run goes to
-    /// its end. A run that ends before its moment is not counted as killed.
+    /// its end. What dies before its job is in the store is asked for again, as an operator would, and like a run that ends
+    /// before its moment it does not count as killed.
     ///
     /// # Errors
     /// When a run fails.
     pub async fn run_killed(&mut self, args: &[&str], moments: &[Duration], limit: Duration) -> Result<Vec<Killed>> {
+        let before = self.recoveries().await?;
         let mut kills = Vec::new();
-        let mut args = args.to_vec();
+        let mut next = args.to_vec();
         for moment in moments {
-            let begin = Instant::now();
-            let mut child = self.spawn(&args)?;
-            let ended = loop {
-                if let Some(status) = child.try_wait()? {
-                    ensure!(
-                        status.success(),
-                        "{} ended with {status}:\n{}",
-                        args.join(" "),
-                        self.last_log()
-                    );
-                    break true;
-                }
-                if begin.elapsed() >= *moment {
-                    child.kill()?;
-                    child.wait()?;
-                    break false;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            };
-            if ended {
+            let Some(after) = self.run_until(&next, *moment).await? else {
                 return Ok(kills);
+            };
+            if next == args && self.recoveries().await? == before {
+                continue;
             }
             kills.push(Killed {
-                command: args[0].to_owned(),
-                after: begin.elapsed(),
+                command: if next == args {
+                    args[0].to_owned()
+                } else {
+                    format!("{} ({})", args[0], next[0])
+                },
+                after,
             });
-            args = vec!["resume"];
+            next = vec!["resume"];
         }
-        self.run(&args, limit).await?;
+        self.run(&next, limit).await?;
         Ok(kills)
+    }
+
+    /// Runs a command and kills it after `moment`: after how long that was; none when it came to its end before.
+    async fn run_until(&mut self, args: &[&str], moment: Duration) -> Result<Option<Duration>> {
+        let begin = Instant::now();
+        let mut child = self.spawn(args)?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                ensure!(
+                    status.success(),
+                    "{} ended with {status}:\n{}",
+                    args.join(" "),
+                    self.last_log()
+                );
+                return Ok(None);
+            }
+            if begin.elapsed() >= moment {
+                child.kill()?;
+                child.wait()?;
+                return Ok(Some(begin.elapsed()));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The drills and failovers of the store and their states, read while the program does not run.
+    async fn recoveries(&self) -> Result<Vec<(JobId, JobState)>> {
+        let store = Arc::new(SqliteStore::open(self.store())?);
+        let engine = Engine::builder(store).build()?;
+        let jobs = engine.session(Actor::new("test")).jobs().list(&Page::default()).await?;
+        engine.shutdown().await;
+        let recoveries = jobs.into_iter().filter(|j| j.work.recovery().is_some());
+        Ok(recoveries.map(|j| (j.id, j.state)).collect())
     }
 
     /// The folder of store, logs and reports.

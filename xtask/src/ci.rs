@@ -67,7 +67,7 @@ impl Step {
             ),
             // The end-to-end test loses site A for good and so wants a lab that nobody has used.
             Self::LabUp => lab::run(&lab::Verb::Purge).and_then(|()| lab::run(&lab::Verb::Up { only: None })),
-            Self::LabTests => lab_tests(&["--test", "lab_*"]).and_then(|()| e2e()),
+            Self::LabTests => lab_tests(&["--test", "lab_*"], &[]).and_then(|()| e2e()),
             Self::LabDown => lab::run(&lab::Verb::Down),
         }
     }
@@ -136,16 +136,17 @@ pub(crate) fn run(named: &[Step]) -> Result<()> {
 
 /// Runs the end-to-end scenarios against the running lab.
 pub(crate) fn e2e() -> Result<()> {
-    lab_tests(&["--test", "e2e"])
+    // What it says on its way is its account of what happened: times, kill points.
+    lab_tests(&["--test", "e2e"], &["--nocapture"])
 }
 
 /// One at a time: they share the lab's two clouds.
-fn lab_tests(which: &[&str]) -> Result<()> {
+fn lab_tests(which: &[&str], how: &[&str]) -> Result<()> {
     let state = State::from_env()?;
     let args = ["test", "--locked", "-p", "ns-tests", "--features", "lab"];
     let one_by_one = ["--", "--test-threads=1"];
     cargo(
-        &[&args[..], which, &one_by_one].concat(),
+        &[&args[..], which, &one_by_one, how].concat(),
         &[("NEVERSTOP_LAB", state.root().as_os_str())],
     )
 }
