@@ -15,7 +15,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use ns_ceph::{Ceph, CephConfig, Limits, PoolRef, Programs};
+use ns_ceph::{Ceph, CephConfig, DaemonControl, Limits, PoolRef, Programs};
 use ns_core::model::{
     ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup,
     RecoveryPlan, ReplicationMode,
@@ -72,6 +72,13 @@ struct CloudArgs {
     /// The name the other storage has for its mirroring peer.
     #[arg(long, default_value = "site-b")]
     target_site: String,
+    /// A program that stops and starts the protected storage's mirror daemon when called with `stop` or `start`: a forced
+    /// promotion can hang behind a daemon that waits for a dead peer.
+    #[arg(long)]
+    source_mirror_control: Option<String>,
+    /// The same for the other storage.
+    #[arg(long)]
+    target_mirror_control: Option<String>,
     /// The Ceph user on both sides.
     #[arg(long, default_value = "neverstop")]
     ceph_user: String,
@@ -141,8 +148,7 @@ async fn main() -> Result<()> {
     let engine = Engine::builder(store).settings(Settings::default()).build()?;
     let session = engine.session(Actor::new(&cli.actor));
     let c = &cli.clouds;
-    let source = providers(c, &c.source, &c.source_site, &c.source_ceph, &c.source_keyring)?;
-    let target = providers(c, &c.target, &c.target_site, &c.target_ceph, &c.target_keyring)?;
+    let (source, target) = (c.source_providers()?, c.target_providers()?);
     for (name, providers) in [(&cli.clouds.source, &source), (&cli.clouds.target, &target)] {
         if let Some(cluster) = session.clusters().by_name(name).await? {
             engine.attach(&cluster.id, providers.clone());
@@ -156,21 +162,60 @@ async fn main() -> Result<()> {
     result
 }
 
-fn providers(args: &CloudArgs, cloud: &str, site: &str, conf: &Path, keyring: &Path) -> Result<Providers> {
-    let mut config = OpenStackConfig::from_clouds_yaml(Some(&args.clouds), cloud)?;
+impl CloudArgs {
+    fn source_providers(&self) -> Result<Providers> {
+        let ceph = self.ceph(&self.source_ceph, &self.source_keyring);
+        providers(
+            &self.clouds,
+            &self.source,
+            CephConfig {
+                site_name: self.source_site.clone(),
+                mirror_daemon: self.source_mirror_control.as_deref().map(mirror_control),
+                ..ceph
+            },
+        )
+    }
+
+    fn target_providers(&self) -> Result<Providers> {
+        let ceph = self.ceph(&self.target_ceph, &self.target_keyring);
+        providers(
+            &self.clouds,
+            &self.target,
+            CephConfig {
+                site_name: self.target_site.clone(),
+                mirror_daemon: self.target_mirror_control.as_deref().map(mirror_control),
+                ..ceph
+            },
+        )
+    }
+
+    fn ceph(&self, conf: &Path, keyring: &Path) -> CephConfig {
+        CephConfig {
+            conf: conf.to_owned(),
+            user: self.ceph_user.clone(),
+            keyring: keyring.to_owned(),
+            admin: None,
+            pools: vec![PoolRef::new(&self.pool)],
+            site_name: String::new(),
+            limits: Limits::default(),
+            programs: Programs::default(),
+            mirror_daemon: None,
+        }
+    }
+}
+
+fn mirror_control(program: &str) -> DaemonControl {
+    let call = |verb: &str| vec![program.to_owned(), verb.to_owned()];
+    DaemonControl {
+        stop: call("stop"),
+        start: call("start"),
+    }
+}
+
+fn providers(clouds: &Path, cloud: &str, ceph: CephConfig) -> Result<Providers> {
+    let mut config = OpenStackConfig::from_clouds_yaml(Some(clouds), cloud)?;
     // The address in clouds.yaml is the operator's word for how to reach the cloud; `check` warns of plain http.
     config.allow_http = true;
-    let ceph = CephConfig {
-        conf: conf.to_owned(),
-        user: args.ceph_user.clone(),
-        keyring: keyring.to_owned(),
-        admin: None,
-        pools: vec![PoolRef::new(&args.pool)],
-        site_name: site.to_owned(),
-        limits: Limits::default(),
-        programs: Programs::default(),
-        mirror_daemon: None,
-    };
     Ok(Providers {
         cloud: Arc::new(OpenStack::new(config)?),
         storage: Arc::new(Ceph::new(ceph)?),

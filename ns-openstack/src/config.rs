@@ -94,6 +94,9 @@ pub struct Timing {
     pub error_patience: Duration,
     /// How long a volume may be on its way from or to a server before that counts as being in use.
     pub detach_patience: Duration,
+    /// How long a volume may be reserved by a server that is not there before that counts as left over from a request that
+    /// came to nothing.
+    pub reservation_patience: Duration,
     /// Longest pause that a service may ask for with `Retry-After` and gets.
     pub retry_after_max: Duration,
 }
@@ -108,6 +111,7 @@ impl Default for Timing {
             poll_max: Duration::from_secs(3),
             error_patience: Duration::from_secs(45),
             detach_patience: Duration::from_secs(60),
+            reservation_patience: Duration::from_secs(20),
             retry_after_max: Duration::from_secs(15),
         }
     }

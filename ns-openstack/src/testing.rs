@@ -36,6 +36,7 @@ pub(crate) fn config(server: &MockServer) -> OpenStackConfig {
         poll_max: Duration::from_millis(20),
         error_patience: Duration::from_millis(150),
         detach_patience: Duration::from_millis(150),
+        reservation_patience: Duration::from_millis(60),
         retry_after_max: Duration::from_secs(2),
     };
     config

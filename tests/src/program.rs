@@ -3,7 +3,7 @@
 use super::Lab;
 use super::lab::SiteName;
 use anyhow::{Context, Result, ensure};
-use ns_core::model::{JobId, JobState};
+use ns_core::model::JobSummary;
 use ns_core::session::Page;
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine};
@@ -151,7 +151,8 @@ impl Program {
             let Some(after) = self.run_until(&next, *moment).await? else {
                 return Ok(kills);
             };
-            if next == args && self.recoveries().await? == before {
+            let taken = |job: &JobSummary| !before.iter().any(|b| b.id == job.id && b.state == job.state);
+            if next == args && !self.recoveries().await?.iter().any(taken) {
                 continue;
             }
             kills.push(Killed {
@@ -192,13 +193,21 @@ impl Program {
     }
 
     /// The drills and failovers of the store and their states, read while the program does not run.
-    async fn recoveries(&self) -> Result<Vec<(JobId, JobState)>> {
+    async fn recoveries(&self) -> Result<Vec<JobSummary>> {
         let store = Arc::new(SqliteStore::open(self.store())?);
         let engine = Engine::builder(store).build()?;
         let jobs = engine.session(Actor::new("test")).jobs().list(&Page::default()).await?;
         engine.shutdown().await;
-        let recoveries = jobs.into_iter().filter(|j| j.work.recovery().is_some());
-        Ok(recoveries.map(|j| (j.id, j.state)).collect())
+        Ok(jobs.into_iter().filter(|j| j.work.recovery().is_some()).collect())
+    }
+
+    /// How the newest drill or failover stands.
+    ///
+    /// # Errors
+    /// When there is none or the store cannot be read.
+    pub async fn newest(&self) -> Result<JobSummary> {
+        let newest = self.recoveries().await?.pop();
+        newest.context("there is no drill or failover")
     }
 
     /// The folder of store, logs and reports.

@@ -5,7 +5,7 @@
 #![cfg(feature = "lab")]
 
 use anyhow::{Context, Result, ensure};
-use ns_core::model::{CloudId, ResourceKind};
+use ns_core::model::{CloudId, ResourceKind, ResultCode};
 use ns_core::provider::{ReplicationPhase, Role};
 use ns_tests::{Everything, Guest, Killed, Lab, Program, Secrets, Site, SiteName, difference, wait_for};
 use std::sync::Arc;
@@ -67,6 +67,18 @@ impl Run {
             ));
         }
         self.kills.extend(kills);
+        self.succeeded(args[0]).await
+    }
+
+    /// The newest job did all it was to do.
+    async fn succeeded(&self, what: &str) -> Result<()> {
+        let job = self.program.newest().await?;
+        ensure!(
+            job.result == Some(ResultCode::Success),
+            "{what} ended {:?} in {:?}",
+            job.result,
+            job.state
+        );
         Ok(())
     }
 
@@ -289,6 +301,7 @@ async fn disaster(run: &mut Run, address: &str) -> Result<()> {
         .run(&["failover", "--force", "site A is lost"], Duration::from_secs(900))
         .await?;
     run.say(&format!("forced failover took {:.1} s", begin.elapsed().as_secs_f64()));
+    run.succeeded("the forced failover").await?;
     let guest = run.recovered("e2e-guest").await?;
     let line = guest.booted().await?;
     ensure!(

@@ -8,6 +8,7 @@ use crate::mark::not_ours;
 use crate::paging::{Item, List};
 use crate::poll::Poll;
 use crate::session::Session;
+use crate::volume;
 use ns_core::model::PowerState;
 use ns_core::provider::{CreatedKind, Ref, Spec, Token};
 use ns_core::{Error, ErrorKind, Result};
@@ -155,7 +156,17 @@ pub(super) async fn create(session: &Session, spec: &Spec, token: &Token) -> Res
         .post(Compute, &["servers"], body)
         .version(CREATE)
         .scope(&tenant_scope(tenant));
-    let answer: Value = call.json().await?;
+    let answer: Value = match call.json().await {
+        // In the way may be an earlier request for the same server that nobody waited for: the volumes become free, or
+        // the next look finds the server.
+        Err(conflict) if conflict.kind() == ErrorKind::Conflict => {
+            for volume in volumes(spec)? {
+                volume::settle(session, volume).await?;
+            }
+            return Err(conflict);
+        }
+        answer => answer?,
+    };
     let id = answer.pointer("/server/id").and_then(Value::as_str).ok_or_else(|| {
         Error::new(
             ErrorKind::Rejected,
@@ -165,6 +176,14 @@ pub(super) async fn create(session: &Session, spec: &Spec, token: &Token) -> Res
     })?;
     settle(session, id).await??;
     Ok(id.to_owned())
+}
+
+/// The volumes a server is to have.
+fn volumes(spec: &Spec) -> Result<Vec<&str>> {
+    match spec {
+        Spec::Server { volumes, .. } => volumes.iter().map(Ref::id).collect(),
+        _ => Err(super::unsupported(spec.kind())),
+    }
 }
 
 fn body<'a>(session: &Session, spec: &'a Spec, token: &Token) -> Result<(&'a str, Value)> {

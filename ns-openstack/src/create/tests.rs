@@ -249,6 +249,46 @@ async fn a_service_that_fails_while_waiting_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
+/// The answer of an earlier request was lost; what it reserved is in the way of the next one until it is lifted.
+#[tokio::test]
+async fn a_refused_server_frees_its_volumes() {
+    let (server, session) = cloud().await;
+    on(
+        &server,
+        "GET",
+        "/compute/v2.1/servers/detail",
+        200,
+        json!({"servers": []}),
+    )
+    .await;
+    let refusal = "Invalid volume: Volume v1 status must be available or in-use or downloading to reserve, but the current status is reserved.";
+    on(
+        &server,
+        "POST",
+        SERVERS,
+        400,
+        json!({"badRequest": {"code": 400, "message": refusal}}),
+    )
+    .await;
+    let at = |path: &str| format!("/volume/v3/{HOME}/{path}");
+    let volume = |id: &str, status: &str| {
+        let mut body = recorded("volume-show-managed-nonprimary");
+        body["volume"]["id"] = json!(id);
+        body["volume"]["status"] = json!(status);
+        body["volume"]["metadata"] = json!({ns_core::provider::TOKEN_KEY: "any"});
+        body
+    };
+    on(&server, "GET", &at("volumes/v1"), 200, volume("v1", "reserved")).await;
+    on(&server, "GET", &at("volumes/v2"), 200, volume("v2", "available")).await;
+    let attachments = json!({"attachments": [{"id": "a1", "status": "reserved", "instance": "s9"}]});
+    on(&server, "GET", &at("attachments"), 200, attachments).await;
+    gone(&server, "/compute/v2.1/servers/s9").await;
+    on(&server, "DELETE", &at("attachments/a1"), 200, json!({})).await;
+    let error = create(&session, &server_spec(), &token("s")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!(deleted(&server).await, [at("attachments/a1")]);
+}
+
 #[tokio::test]
 async fn inv_30_only_our_server_is_removed() {
     let (server, session) = nova(&[], &[state("ACTIVE", None, 1)]).await;

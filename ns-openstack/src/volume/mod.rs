@@ -3,6 +3,7 @@
 
 mod adopt;
 mod release;
+mod reservation;
 mod why;
 
 use crate::error::Service::Volume;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use adopt::{adopt, find};
 pub(crate) use release::release;
+pub(crate) use reservation::settle;
 
 /// A volume as Cinder shows it.
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Release: the cloud forgets a volume and its image stays as it is.
 
-use super::{act, show};
+use super::{act, settle, show};
 use crate::error::Service::Volume;
 use crate::paging::{Item, List, Paging};
 use crate::poll::Poll;
@@ -15,7 +15,7 @@ pub(crate) async fn release(session: &Session, volume: &CloudId) -> Result<()> {
     let id = volume.as_str();
     let timing = &session.config.timing;
     let mut poll = Poll::new(timing);
-    let mut asked = false;
+    let (mut asked, mut settled) = (false, false);
     while let Some(record) = show(session, id).await? {
         let refused = |code: &str, message: &str| {
             Error::new(ErrorKind::Conflict, format!("volume.{code}"), message)
@@ -23,6 +23,11 @@ pub(crate) async fn release(session: &Session, volume: &CloudId) -> Result<()> {
                 .with("status", &record.status)
         };
         match record.status.as_str() {
+            "reserved" if !settled => {
+                settle(session, id).await?;
+                settled = true;
+                continue;
+            }
             // On its way from or to a server: soon it is one or the other.
             "detaching" | "attaching" | "reserved" if poll.elapsed() < timing.detach_patience => {}
             _ if !record.attachments.is_empty() => {

@@ -27,6 +27,7 @@ pub(crate) fn resources(cloud: Cloud<'_>, client: &Client<'_>) -> Result<()> {
     flavors(client)?;
     volume_types(client)?;
     external_network(cloud, client)?;
+    services_security_group(client)?;
     quotas(client)?;
     image(cloud, client)
 }
@@ -75,6 +76,15 @@ fn external_network(cloud: Cloud<'_>, client: &Client<'_>) -> Result<()> {
         "allocation_pools": [{"start": plan.external_address(10), "end": plan.external_address(250)}],
     });
     client.ensure(Api::Network, "/v2.0/subnets", "subnet", &body).map(drop)
+}
+
+/// Neutron makes a project's default security group when it is first asked for. Nova, as the project of the services, asks
+/// with the first server: a test that looks for what it left behind would take the group for its own.
+fn services_security_group(client: &Client<'_>) -> Result<()> {
+    let found = client.find(Api::Identity, "/v3/projects?name=service", "projects", |_| true)?;
+    let project = id(&found.context("there is no project of the services")?)?;
+    let path = format!("/v2.0/security-groups?project_id={project}");
+    client.get(Api::Network, &path).map(drop)
 }
 
 fn quotas(client: &Client<'_>) -> Result<()> {
