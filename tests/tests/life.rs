@@ -1,4 +1,4 @@
-//! The whole life on simulated clouds, and the same life with the engine dying at its commits.
+//! The whole life on simulated clouds, and the same life with the engine dying at each of its commits.
 
 use ns_core::journal::{DecisionKind, JobView, TaskStatus};
 use ns_core::model::{
@@ -25,9 +25,13 @@ struct World {
 
 impl World {
     async fn new(mode: ReplicationMode) -> (Self, GroupId, PlanId) {
+        Self::of(mode, 3).await
+    }
+
+    async fn of(mode: ReplicationMode, servers: usize) -> (Self, GroupId, PlanId) {
         let clock = SimClock::new();
         let sim = SimWorld::new(Arc::new(clock.clone()), 7);
-        let sample = sim.sample_group(3).unwrap();
+        let sample = sim.sample_group(servers).unwrap();
         let (store, ids) = (Arc::new(MemoryStore::new()), Arc::new(SequentialIds::default()));
         let engine = engine(&store, &clock, &ids);
         let world = Self {
@@ -454,21 +458,26 @@ enum Story {
     FailoverAndConfirm,
 }
 
-/// Plays a story with the engine dying at its `n`th commit; whether it died at all.
-async fn play(story: Story, n: u64, when: BreakWhen) -> bool {
-    let (mut world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+/// Plays a story, with the engine dying at its `n`th commit; how many commits were made, or none if it died. Two servers:
+/// they share a volume, and have more volumes than a job handles at once.
+async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
+    let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
     let before = world.dumps();
     let request = match story {
         Story::DrillAndRollback => JobRequest::drill(group, plan),
         _ => JobRequest::failover(group, plan),
     };
     let job = world.session().jobs().create(request).await.unwrap();
-    world.store.die_at_commit(world.store.commits() + n, when);
+    let begun = world.store.commits();
+    if let Some((n, when)) = death {
+        world.store.die_at_commit(n, when);
+    }
     let mut died = false;
     let end = match story {
         Story::FailoverAndConfirm => JobOperation::Confirm,
         _ => JobOperation::Rollback,
     };
+    let story = format!("{story:?} with death at {death:?}");
     for _ in 0..8 {
         let settled = world.session().jobs().wait(&job).await;
         if world.store.is_dead() {
@@ -477,59 +486,64 @@ async fn play(story: Story, n: u64, when: BreakWhen) -> bool {
             continue;
         }
         let summary = settled.unwrap();
-        assert_eq!(summary.result, Some(ResultCode::Success), "{story:?} {n} {when:?}");
+        assert_eq!(summary.result, Some(ResultCode::Success), "{story}");
         match summary.state {
             JobState::Finished => break,
             // The answer may be lost with the engine; what was asked is in the journal, or is asked again.
             _ => drop(world.session().jobs().operate(&job, end, Default::default()).await),
         }
     }
-    assert_eq!(
-        world.session().jobs().get(&job).await.unwrap().state,
-        JobState::Finished,
-        "{story:?} {n} {when:?}"
-    );
-    if matches!(story, Story::FailoverAndConfirm) {
+    let state = world.session().jobs().get(&job).await.unwrap().state;
+    assert_eq!(state, JobState::Finished, "{story}");
+    if end == JobOperation::Confirm {
         let servers = world.sim.inventory("b").instances.len();
-        assert_eq!(
-            servers,
-            before.1.changes_since(&before.1).len() + 3,
-            "{story:?} {n} {when:?}: each server once"
-        );
+        assert_eq!(servers, world.sample.servers.len(), "{story}: each server once");
     } else {
-        world.same_but_for_writes(&before, &format!("{story:?}, death at commit {n} {when:?}"));
+        world.same_but_for_writes(&before, &story);
     }
-    died
+    (!died).then(|| world.store.commits() - begun)
 }
 
-async fn sweep(story: Story) {
-    let mut deaths = 0;
-    // Every fourth commit, and others before than after: together with the tasks' own order this meets each kind of entry.
-    for (first, when) in [(1, BreakWhen::Before), (3, BreakWhen::After)] {
-        for n in (first..).step_by(4) {
-            if !play(story, n, when).await {
-                break;
-            }
-            deaths += 1;
-        }
+/// The story with a death at each of its commits: every entry of the journal was once the last one, and once one that was
+/// lost.
+async fn sweep(story: Story, when: BreakWhen) {
+    let commits = play(story, None).await.expect("nobody dies");
+    for n in 1..=commits {
+        let survived = play(story, Some((n, when))).await;
+        assert_eq!(survived, None, "{story:?}: commit {n} of {commits} is reached");
     }
-    println!("{story:?}: {deaths} deaths survived");
-    assert!(deaths >= 6, "{story:?}: only {deaths} crash points");
+    println!("{story:?}: {commits} deaths {when:?} a commit survived");
+    assert!(commits >= 40, "{story:?}: only {commits} commits");
 }
 
 #[tokio::test]
-async fn a_drill_survives_death_at_its_commits() {
-    sweep(Story::DrillAndRollback).await;
+async fn a_drill_survives_death_before_each_commit() {
+    sweep(Story::DrillAndRollback, BreakWhen::Before).await;
 }
 
 #[tokio::test]
-async fn a_failover_and_its_rollback_survive_death_at_their_commits() {
-    sweep(Story::FailoverAndRollback).await;
+async fn a_drill_survives_death_after_each_commit() {
+    sweep(Story::DrillAndRollback, BreakWhen::After).await;
 }
 
 #[tokio::test]
-async fn a_confirmed_failover_survives_death_at_its_commits() {
-    sweep(Story::FailoverAndConfirm).await;
+async fn a_failover_and_its_rollback_survive_death_before_each_commit() {
+    sweep(Story::FailoverAndRollback, BreakWhen::Before).await;
+}
+
+#[tokio::test]
+async fn a_failover_and_its_rollback_survive_death_after_each_commit() {
+    sweep(Story::FailoverAndRollback, BreakWhen::After).await;
+}
+
+#[tokio::test]
+async fn a_confirmed_failover_survives_death_before_each_commit() {
+    sweep(Story::FailoverAndConfirm, BreakWhen::Before).await;
+}
+
+#[tokio::test]
+async fn a_confirmed_failover_survives_death_after_each_commit() {
+    sweep(Story::FailoverAndConfirm, BreakWhen::After).await;
 }
 
 /// Time moves only when everybody sleeps: the tests above take as long as they compute.
