@@ -4,11 +4,13 @@ use super::records::{kinds, put};
 use super::{Inner, Providers};
 use crate::journal::Frozen;
 use crate::model::{
-    CloudId, Cluster, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ResourceKind, SyncState, Work,
+    CloudId, Cluster, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode,
+    ResourceKind, StorageRef, SyncState, Work,
 };
-use crate::provider::Cloud;
+use crate::provider::{Cloud, ImageState, Role, Storage};
 use crate::{Error, ErrorKind, Result};
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
 
 /// Which parts of the Source answer.
@@ -191,4 +193,58 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<Frozen> {
         target_flavors: target.flavors,
         point,
     })
+}
+
+/// Looks at the images of volumes that are to be replicated: they exist, this side may write them, and none replicates in
+/// another mode. Nothing is changed. Gives those that are clones of another image.
+pub(crate) async fn cloned_images(
+    inner: &Inner,
+    storage: &Storage,
+    inventory: &Inventory,
+    mode: ReplicationMode,
+) -> Result<BTreeSet<StorageRef>> {
+    // Boxed one by one: borrowing closures in a stream are beyond what the compiler proves to be `Send`.
+    let mut looks: Vec<BoxFuture<'_, Result<Option<ImageState>>>> = Vec::new();
+    let mut images = Vec::new();
+    for volume in inventory.volumes.values() {
+        let Some(image) = volume.storage.as_ref() else { continue };
+        let (work, limit) = (storage.image(image), inner.settings.call_limit);
+        looks.push(Box::pin(async move {
+            crate::ports::with_deadline(&*inner.clock, limit, "the Source storage", work).await
+        }));
+        images.push((volume, image));
+    }
+    let states: Vec<_> = futures::stream::iter(looks)
+        .buffered(inner.settings.parallel)
+        .try_collect()
+        .await?;
+    let mut cloned = BTreeSet::new();
+    for ((volume, image), state) in images.into_iter().zip(states) {
+        let refused = |code: &str, message: String, remedy: &str| {
+            let user = inventory.instances.values().find(|i| i.volume_ids.contains(&volume.id));
+            let field = user.map_or_else(|| "group_id".to_owned(), |i| format!("mapping.instances[{}]", i.id));
+            let error = Error::new(ErrorKind::Refused, code, message).with_field(field);
+            Err(error.with("volume", &volume.id).with_remedy(remedy))
+        };
+        let Some(state) = state else {
+            let remedy = "protect volumes on the cluster's registered storage only";
+            return refused("volume.storage", format!("the storage has no image {image}"), remedy);
+        };
+        if state.role == Role::Secondary {
+            let remedy = "protect it on the side that writes it, or end that replication first";
+            return refused("volume.replica", format!("{image} is itself a replica"), remedy);
+        }
+        if let Some((_, other)) = state.replication.filter(|(_, other)| *other != mode) {
+            let remedy = "choose that mode, or end its replication first";
+            return refused(
+                "volume.mode",
+                format!("{image} replicates in {other:?} mode already"),
+                remedy,
+            );
+        }
+        if state.parent.is_some() {
+            cloned.insert(image.clone());
+        }
+    }
+    Ok(cloned)
 }

@@ -21,7 +21,7 @@ mod settings;
 pub use records::{FailbackOffer, FenceRecord};
 pub use settings::Settings;
 
-pub(crate) use freeze::{SourceReach, freeze, group_inventory, reach_source, sync_cluster};
+pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};
 pub(crate) use journal_writer::first_writes;
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use runner::{Ask, Command};
@@ -269,6 +269,7 @@ impl Inner {
                 "engine.not_attached",
                 format!("cluster {cluster} has no providers"),
             )
+            .with_field("cluster_id")
             .with_remedy("give them with Engine::attach, or register the cluster again")
         })
     }

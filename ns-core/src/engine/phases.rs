@@ -4,12 +4,12 @@
 use super::records::{FailbackOffer, FenceRecord, kinds, put, remove};
 use super::reporting::{self, Names};
 use super::runner::Runner;
-use super::{SourceReach, group_inventory, journal_writer, reach_source, sync_cluster};
+use super::{SourceReach, cloned_images, group_inventory, journal_writer, reach_source, sync_cluster};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
     CloudId, Cluster, Consistency, DataPoint, InstanceRecoveryState, JobDefinition, JobId, JobOperation, JobState,
-    JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, StorageRef, TaskKey, Work,
+    JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey, Work,
 };
 use crate::planning::{
     self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_point, plan_protect, plan_recovery,
@@ -299,22 +299,7 @@ impl Runner {
         let mut frozen = frozen.clone();
         self.refresh(&mut frozen, events).await?;
         let storage = self.inner.providers(&frozen.group.source_cluster)?.storage;
-        let mut cloned: BTreeSet<StorageRef> = BTreeSet::new();
-        for volume in frozen.inventory.volumes.values() {
-            let Some(image) = &volume.storage else { continue };
-            let state = storage.image(image).await?.ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Refused,
-                    "volume.storage",
-                    format!("the storage has no image {image}"),
-                )
-                .with("volume", &volume.id)
-                .with_remedy("only volumes on the cluster's registered storage can be protected")
-            })?;
-            if state.parent.is_some() {
-                cloned.insert(image.clone());
-            }
-        }
+        let cloned = cloned_images(&self.inner, &storage, &frozen.inventory, frozen.plan.replication_mode).await?;
         plan_protect(&frozen.plan, &frozen.group.instances, &frozen.inventory, &cloned)
     }
 

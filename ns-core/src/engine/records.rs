@@ -91,6 +91,12 @@ impl Records {
                 format!("{kind}.not_found"),
                 format!("there is no {kind} {id}"),
             )
+            .with_field(format!("{kind}_id"))
+            .with_remedy(match kind {
+                kinds::INVENTORY => "synchronise the cluster first",
+                kinds::REPORT | kinds::FAILBACK => "wait until the job has finished",
+                _ => "list what there is and choose one of it",
+            })
         })
     }
 

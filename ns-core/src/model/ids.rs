@@ -63,7 +63,7 @@ id! {
 }
 
 /// Where a volume's bytes live, in the storage provider's own notation, e.g. `rbd:volumes/volume-4f…` or
-/// `rbd:pool/namespace/image`. Opaque to the engine: it only hands it from storage to cloud and back.
+/// `rbd:pool/namespace/image`. Opaque to the engine, but for the pool: it only hands it from storage to cloud and back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StorageRef(String);
@@ -77,6 +77,20 @@ impl StorageRef {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+    /// The pool, as connection checks name it: what is between the storage's kind and the last `/`. None in a notation
+    /// without pools.
+    ///
+    /// ```
+    /// use ns_core::model::StorageRef;
+    /// assert_eq!(StorageRef::new("rbd:volumes/volume-4f").pool(), Some("volumes"));
+    /// assert_eq!(StorageRef::new("rbd:pool/namespace/image").pool(), Some("pool/namespace"));
+    /// assert_eq!(StorageRef::new("lun:17").pool(), None);
+    /// ```
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        let (_, path) = self.0.split_once(':')?;
+        Some(path.rsplit_once('/')?.0)
     }
 }
 

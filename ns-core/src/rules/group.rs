@@ -51,11 +51,14 @@ pub fn group_violations(group: &ProtectionGroup, facts: &GroupFacts<'_>) -> Vec<
     numbers(group, &mut found);
     found.extend(no_jobs("group.jobs", facts.jobs));
     if facts.source.id != group.source_cluster {
-        found.push(invalid(
-            "group.source",
-            "source_cluster",
-            "the Source of a group cannot be changed",
-        ));
+        found.push(
+            invalid(
+                "group.source",
+                "source_cluster",
+                "the Source of a group cannot be changed",
+            )
+            .with_remedy("make a new group on the other cluster"),
+        );
         return found;
     }
     found.extend(source_ready(facts.source));
@@ -63,7 +66,11 @@ pub fn group_violations(group: &ProtectionGroup, facts: &GroupFacts<'_>) -> Vec<
     for other in others.iter().filter(|g| g.source_cluster == group.source_cluster) {
         for id in other.instances.iter().filter(|id| group.instances.contains(id)) {
             let message = format!("instance {id} is in the group {} already", other.name);
-            found.push(refused("group.already_protected", field(id), message).with("group", &other.id)); // PG-08, PG-20
+            found.push(
+                refused("group.already_protected", field(id), message) // PG-08, PG-20
+                    .with("group", &other.id)
+                    .with_remedy("leave it out, or take it out of the other group first"),
+            );
         }
     }
     one_project(&chosen, &mut found);
@@ -123,16 +130,15 @@ fn members<'a>(
 ) -> BTreeMap<&'a CloudId, &'a Instance> {
     let mut chosen = BTreeMap::new();
     if group.instances.is_empty() {
-        found.push(invalid("group.empty", "instances", "the group has no instances"));
+        found.push(invalid("group.empty", "instances", "the group has no instances").with_remedy("name at least one"));
     }
     for id in &group.instances {
         match inventory.instances.get_key_value(id) {
             Some((id, instance)) if chosen.insert(id, instance).is_none() => {}
-            Some(_) => found.push(invalid(
-                "group.duplicate",
-                field(id),
-                format!("instance {id} is named twice"),
-            )),
+            Some(_) => found.push(
+                invalid("group.duplicate", field(id), format!("instance {id} is named twice"))
+                    .with_remedy("name it once"),
+            ),
             None => found.push(
                 Error::new(
                     ErrorKind::NotFound,
@@ -281,6 +287,7 @@ pub fn check_group_delete(plans: &[PlanId]) -> Result<()> {
     }
     Err(
         Error::new(ErrorKind::Refused, "group.plan", "the group has a recovery plan")
+            .with_field("group_id")
             .with("plans", list(plans))
             .with_remedy("delete the plan first"),
     )

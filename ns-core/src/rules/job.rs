@@ -1,6 +1,6 @@
 //! Which recovery jobs may be made (§7.2, §7.3).
 
-use super::{first, invalid, job_exists, refused};
+use super::{first, invalid, job_exists, list, refused};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, JobDefinition, JobState, JobSummary, JobType, PlanAssessment,
     PlanStatus, ProtectionGroup, RecoveryPlan, RecoveryPoint,
@@ -145,7 +145,10 @@ pub fn check_job(job: &JobDefinition, facts: &JobFacts<'_>) -> Result<()> {
 pub fn job_violations(job: &JobDefinition, facts: &JobFacts<'_>) -> Vec<Error> {
     let mut found = Vec::new();
     if job.group_id != facts.group.id || job.plan_id != facts.plan.id || facts.plan.group_id != facts.group.id {
-        found.push(invalid("job.plan", "plan_id", "the plan is not a plan of the group")); // JOB-04
+        found.push(
+            invalid("job.plan", "plan_id", "the plan is not a plan of the group")
+                .with_remedy("choose the group's own plan"), // JOB-04
+        );
     }
     found.extend(combination(job));
     if let ExecutionType::AtDateTime { at } = job.execution
@@ -174,7 +177,16 @@ fn combination(job: &JobDefinition) -> Option<Error> {
     } else {
         "data_point"
     };
-    Some(invalid("job.combination", field, row.refusal?).with("rule", row.id))
+    let refusal = row.refusal?;
+    let allowed = MATRIX
+        .iter()
+        .filter(|r| r.job_type == job.job_type && r.refusal.is_none())
+        .map(|r| format!("{:?} with {:?}", r.execution, r.data_point));
+    Some(
+        invalid("job.combination", field, refusal)
+            .with("rule", row.id)
+            .with_remedy(format!("choose one of: {}", list(allowed))),
+    )
 }
 
 fn exclusions(exclude: &BTreeSet<CloudId>, group: &ProtectionGroup) -> Vec<Error> {
@@ -186,10 +198,13 @@ fn exclusions(exclude: &BTreeSet<CloudId>, group: &ProtectionGroup) -> Vec<Error
                 format!("exclude[{id}]"),
                 format!("instance {id} is not in the group"),
             )
+            .with_remedy("name instances of the group only")
         })
         .collect();
     if group.instances.iter().all(|id| exclude.contains(id)) {
-        found.push(invalid("job.nothing_left", "exclude", "every instance is left out"));
+        found.push(
+            invalid("job.nothing_left", "exclude", "every instance is left out").with_remedy("leave at least one in"),
+        );
     }
     found
 }
@@ -204,21 +219,34 @@ fn force(job: &JobDefinition) -> Vec<Error> {
         return Vec::new();
     };
     if job.job_type == JobType::Drill {
-        return vec![invalid(
-            "job.force",
-            "force",
-            "a drill promotes nothing: there is nothing to force",
-        )];
+        return vec![
+            invalid(
+                "job.force",
+                "force",
+                "a drill promotes nothing: there is nothing to force",
+            )
+            .with_remedy("leave the force right out"),
+        ];
     }
     let mut found = Vec::new();
     for (field, text) in [("force.operator", operator), ("force.reason", reason)] {
         if text.trim().is_empty() {
-            found.push(invalid("job.force", field, "say who forces the promotion, and why"));
+            found.push(
+                invalid(
+                    "job.force",
+                    field,
+                    "a forced promotion needs somebody who answers for it",
+                )
+                .with_remedy("say who forces the promotion, and why"),
+            );
         }
     }
     if !accepts_data_loss {
         let message = "whoever forces the promotion has to accept the loss of what was not replicated";
-        found.push(invalid("job.force", "force.accepts_data_loss", message));
+        found.push(
+            invalid("job.force", "force.accepts_data_loss", message)
+                .with_remedy("accept the loss, or fail over without force while the Source answers"),
+        );
     }
     found
 }

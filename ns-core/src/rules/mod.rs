@@ -71,6 +71,7 @@ fn refused(code: &str, field: impl Into<String>, message: impl Into<String>) -> 
 fn no_jobs(code: &str, jobs: &[JobId]) -> Option<Error> {
     (!jobs.is_empty()).then(|| {
         Error::new(ErrorKind::Refused, code, "recovery jobs exist")
+            .with_field("jobs")
             .with("jobs", list(jobs))
             .with_remedy("wait until they have ended, or delete them")
     })

@@ -8,6 +8,12 @@ use unicode_normalization::UnicodeNormalization;
 /// How many characters a name has, after normalisation.
 pub const NAME_LENGTH: RangeInclusive<usize> = 1..=255;
 
+/// The form in which names are stored and compared: NFC (OPEN-06).
+#[must_use]
+pub fn normal_name(name: &str) -> String {
+    name.nfc().collect()
+}
+
 /// Checks a name and gives the form in which it is stored and compared: NFC, so that one name typed on two systems is one.
 ///
 /// Allowed are Hangul syllables and compatibility jamo, English letters, digits, and `-`, `_`, `#`, `.`; no blanks.
@@ -22,7 +28,7 @@ pub const NAME_LENGTH: RangeInclusive<usize> = 1..=255;
 /// # Ok::<(), ns_core::Error>(())
 /// ```
 pub fn check_name(field: &str, name: &str) -> Result<String> {
-    let normal: String = name.nfc().collect();
+    let normal = normal_name(name);
     let length = normal.chars().count();
     if !NAME_LENGTH.contains(&length) {
         return Err(

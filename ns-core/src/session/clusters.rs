@@ -36,20 +36,45 @@ pub struct Clusters<'a> {
     pub(super) session: &'a Session,
 }
 
+/// What a provider's check refuses, with field and remedy also where the provider names none.
+fn named(error: Error, half: &str) -> Error {
+    let (field, remedy) = match error.kind() {
+        ErrorKind::Unauthenticated => ("credentials", "check the user, the password or key, and the project"),
+        ErrorKind::Denied => ("credentials", "give the user the rights it lacks, or use another user"),
+        ErrorKind::Unavailable | ErrorKind::Timeout => (
+            half,
+            "check the address, and that the service runs and can be reached from here",
+        ),
+        _ => (half, "check the settings of its provider"),
+    };
+    let error = match error.field() {
+        Some(_) => error,
+        None => error.with_field(field),
+    };
+    let error = match error.remedy() {
+        Some(_) => error,
+        None => error.with_remedy(remedy),
+    };
+    error.with("of", half)
+}
+
 impl Clusters<'_> {
     /// Checks the connection to a cloud and its storage, before registration or later (CL-02). Nothing is changed.
     ///
     /// # Errors
-    /// `Unauthenticated` for wrong credentials, `Unavailable` for an endpoint that does not answer, `Refused` when rights are
-    /// missing, the clocks differ too much or the storage does not replicate.
+    /// `Unauthenticated` for wrong credentials, `Unavailable` or `Timeout` for an endpoint that does not answer, `Refused`
+    /// when rights are missing, the clocks differ too much or the storage does not replicate. Whatever the provider says, field
+    /// and remedy are named.
     pub async fn check(&self, providers: &Providers) -> Result<ConnectionReport> {
         let inner = &self.session.inner;
         let limit = inner.settings.call_limit;
-        let (cloud, storage) = futures::future::try_join(
+        let (cloud, storage) = futures::future::join(
             crate::ports::with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.check()),
             crate::ports::with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
         )
-        .await?;
+        .await;
+        let cloud = cloud.map_err(|e| named(e, "cloud"))?;
+        let storage = storage.map_err(|e| named(e, "storage"))?;
         let missing: Vec<&str> = cloud
             .missing_rights
             .iter()
@@ -89,20 +114,12 @@ impl Clusters<'_> {
     /// As [`Clusters::check`]; `Invalid` for a bad name, `Conflict` for one that is taken (CL-05).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
         let inner = &self.session.inner;
-        rules::check_name("name", &request.name)?;
-        if self.by_name(&request.name).await?.is_some() {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "cluster.name",
-                format!("the name {} is taken", request.name),
-            )
-            .with_field("name")
-            .with_remedy("choose another name"));
-        }
+        let others = inner.records().all::<Cluster>(kinds::CLUSTER, |_| true).await?;
+        let name = rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))?;
         let report = self.check(&providers).await?;
         let cluster = Cluster {
             id: ClusterId::new(inner.ids.next()),
-            name: request.name,
+            name,
             owner_group_id: request.owner_group_id,
             note: request.note,
             platform: providers.cloud.platform().to_owned(),
@@ -167,17 +184,14 @@ impl Clusters<'_> {
         self.session.inner.records().get(kinds::CLUSTER, id.as_str()).await
     }
 
-    /// The cluster with this name.
+    /// The cluster with this name, in whichever Unicode form it is typed (OPEN-06).
     ///
     /// # Errors
     /// Those of the store.
     pub async fn by_name(&self, name: &str) -> Result<Option<Cluster>> {
-        let found = self
-            .session
-            .inner
-            .records()
-            .all::<Cluster>(kinds::CLUSTER, |c| c.name == name)
-            .await?;
+        let name = rules::normal_name(name);
+        let records = self.session.inner.records();
+        let found = records.all::<Cluster>(kinds::CLUSTER, |c| c.name == name).await?;
         Ok(found.into_iter().next())
     }
 
@@ -218,6 +232,7 @@ impl Clusters<'_> {
                 "cluster.in_use",
                 format!("it is used by {}", users.join(", ")),
             )
+            .with_field("cluster_id")
             .with("cluster", id)
             .with_remedy("delete these groups and plans first"));
         }

@@ -51,7 +51,7 @@ impl ProtectionGroups<'_> {
         let now = inner.clock.now();
         let group = ProtectionGroup {
             id: GroupId::new(inner.ids.next()),
-            name: request.name,
+            name: rules::normal_name(&request.name),
             description: request.description,
             owner_group_id: request.owner_group_id,
             source_cluster: request.source_cluster,

@@ -256,6 +256,7 @@ impl Jobs<'_> {
                     "job.fenced",
                     "the Target's copy is fenced: the other side has newer writes",
                 )
+                .with_field("plan_id")
                 .with("volume", &v.volume_id)
                 .with("epoch", fence.epoch)
                 .with_remedy("decide which side wins and resync the other first"));
@@ -266,7 +267,10 @@ impl Jobs<'_> {
             };
             if role != Some(Role::Secondary) {
                 let message = format!("volume {} is {role:?} on the Target, not a replica", v.volume_id);
-                return Err(Error::new(ErrorKind::Refused, "job.roles", message).with_remedy("protect the group again"));
+                return Err(Error::new(ErrorKind::Refused, "job.roles", message)
+                    .with_field("plan_id")
+                    .with("volume", &v.volume_id)
+                    .with_remedy("decide which side wins and resync the other, then protect the group again"));
             }
         }
         let reach = reach_source(self.inner(), group).await;

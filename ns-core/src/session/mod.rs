@@ -67,7 +67,8 @@ impl Page {
             "a page holds 1 to 1000 entries",
         )
         .with_field("limit")
-        .with("value", self.limit))
+        .with("value", self.limit)
+        .with_remedy("ask for fewer at a time and go on after the last id"))
     }
 }
 

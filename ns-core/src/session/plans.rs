@@ -8,7 +8,7 @@ use crate::model::{
     ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
     Work,
 };
-use crate::provider::{ReplicationPhase, Token};
+use crate::provider::{ReplicationPhase, StorageReport, Token};
 use crate::{Result, rules};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,13 +122,16 @@ impl Plans<'_> {
     /// # Errors
     /// `Invalid` or `Refused` with the field and the rule, before anything is touched: a hole in the mapping, an unknown zone,
     /// host, volume type or network of the Target, another kind of storage (PLAN-20), the same cluster (OPEN-29), no capacity,
-    /// a second plan (PLAN-21), an inactive cluster (PLAN-18).
+    /// a second plan (PLAN-21), a cluster that does not answer now (PLAN-18), storages that are not paired, a volume whose pool
+    /// does not mirror or that is a replica itself.
     pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
         let inner = &self.session.inner;
         let records = inner.records();
         let group: ProtectionGroup = records.get(kinds::GROUP, request.group_id.as_str()).await?;
-        let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
-        let target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
+        let mut source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+        let mut target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
+        // Both are asked now: what is known of them may be as old as their registration.
+        let (at_source, at_target) = futures::future::join(self.look(&mut source), self.look(&mut target)).await;
         let source_inventory: Inventory = records.get(kinds::INVENTORY, source.id.as_str()).await?;
         let target_inventory: Inventory = records.get(kinds::INVENTORY, target.id.as_str()).await?;
         let owned: Vec<_> = records
@@ -140,7 +143,7 @@ impl Plans<'_> {
         let now = inner.clock.now();
         let plan = RecoveryPlan {
             id: PlanId::new(inner.ids.next()),
-            name: request.name,
+            name: rules::normal_name(&request.name),
             group_id: request.group_id,
             target_cluster: request.target_cluster,
             snapshot_retention: request.snapshot_retention,
@@ -162,8 +165,18 @@ impl Plans<'_> {
                 cluster: &target,
                 inventory: &target_inventory,
             },
-            capabilities: &self.capabilities(&source.id, &target.id)?,
+            // A cluster without providers is inactive, and that is said.
+            capabilities: &self
+                .capabilities(&source.id, &target.id)
+                .unwrap_or_else(|_| rules::PlanCapabilities::all()),
             job_tenants: &BTreeSet::new(),
+        };
+        let replication = match (&at_source, &at_target) {
+            (Ok(here), Ok(there)) => Some(rules::Replication {
+                paired: is_peer(here, there) || is_peer(there, here),
+                pools: &here.pools,
+            }),
+            _ => None,
         };
         let inputs = rules::PlanInputs {
             world,
@@ -171,8 +184,20 @@ impl Plans<'_> {
             jobs: &[],
             source_may_be_down: false,
             target_free_bytes: None,
+            replication,
         };
-        rules::check_plan(&plan, &inputs)?;
+        if let Err(refusal) = rules::check_plan(&plan, &inputs) {
+            let causes = [at_source.err(), at_target.err()];
+            let known = refusal.code() == "plan.cluster_inactive";
+            let cause = causes.into_iter().flatten().next().filter(|_| known);
+            return Err(match cause {
+                Some(cause) => refusal.with("because", &cause).with_source(cause),
+                None => refusal,
+            });
+        }
+        let storage = inner.providers(&source.id)?.storage;
+        let protected = crate::engine::group_inventory(&source_inventory, &group.instances);
+        crate::engine::cloned_images(inner, &storage, &protected, plan.replication_mode).await?;
         let work = Work::Protect {
             group_id: group.id,
             plan_id: plan.id.clone(),
@@ -180,6 +205,19 @@ impl Plans<'_> {
         let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
         let job = self.session.jobs().launch(work, Some(record)).await?;
         Ok((plan, job))
+    }
+
+    /// Asks a cluster how it is now; what is stored stays as it is.
+    async fn look(&self, cluster: &mut Cluster) -> Result<StorageReport> {
+        let found = match self.session.inner.providers(&cluster.id) {
+            Ok(providers) => self.session.clusters().check(&providers).await,
+            Err(error) => Err(error),
+        };
+        cluster.connection = match found {
+            Ok(_) => ConnectionState::Active,
+            Err(_) => ConnectionState::Inactive,
+        };
+        Ok(found?.storage)
     }
 
     /// One plan.
@@ -309,6 +347,13 @@ impl Plans<'_> {
         };
         self.session.jobs().launch(work, None).await
     }
+}
+
+/// Whether the storage `here` has the storage `there` as its peer.
+fn is_peer(here: &StorageReport, there: &StorageReport) -> bool {
+    here.peers
+        .iter()
+        .any(|peer| *peer == there.site_name || *peer == there.storage_id)
 }
 
 /// The tenants that these jobs made on the Target: their names are taken by the plan itself.

@@ -30,6 +30,7 @@ impl Points<'_> {
                 "point.plan",
                 "the group has no plan whose volumes are replicated",
             )
+            .with_field("group_id")
             .with("group", &group.id)
             .with_remedy("create a plan and wait for its initial mirroring")
         })?;

@@ -104,9 +104,17 @@ impl Gate {
             _ => {}
         }
         clock.sleep(takes / 2).await;
-        let done = self
-            .world
-            .with(|world, now| self.is_up(world).then(|| work(world, now)));
+        let done = self.world.with(|world, now| {
+            let known = !world.sites[self.site].access.refused.contains(&self.part);
+            self.is_up(world).then(|| match known {
+                true => work(world, now),
+                false => Err(Error::new(
+                    ErrorKind::Unauthenticated,
+                    "sim.unauthenticated",
+                    "the request requires authentication",
+                )),
+            })
+        });
         let Some(result) = done else {
             clock.sleep(unreachable).await;
             return Err(self.unavailable());

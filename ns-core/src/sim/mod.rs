@@ -8,6 +8,7 @@
 //!
 //! The world has no task of its own. It stands still until somebody looks, and then catches up with the clock.
 
+mod access;
 mod answers;
 mod clock;
 mod cloud;

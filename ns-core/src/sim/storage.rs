@@ -91,13 +91,17 @@ impl StorageProvider for SimStorage {
         let site = self.gate.site;
         let report = |world: &mut World, _: Timestamp| {
             let here = &world.sites[site];
+            let pools = world
+                .pools
+                .iter()
+                .filter(|pool| !here.access.unmirrored.contains(*pool));
             Ok(StorageReport {
                 storage_id: format!("sim-storage-{}", here.name),
                 site_name: here.name.clone(),
-                pools: world.pools.clone(),
+                pools: pools.cloned().collect(),
                 peers: here.peer.iter().map(|peer| world.sites[*peer].name.clone()).collect(),
                 replication_healthy: here.daemon,
-                missing_rights: vec![],
+                missing_rights: here.access.missing(Part::Storage),
                 warnings: vec!["removals at the source are followed at once".to_owned()],
             })
         };

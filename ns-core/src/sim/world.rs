@@ -1,5 +1,6 @@
 //! The simulated world: sites with a cloud on a storage each, the links between them, and the disasters that befall them.
 
+use super::access::Access;
 use super::cloud::CloudState;
 use super::faults::{FaultTable, Part};
 use super::rbd::{Counter, Errno, Images, Link, Rbd};
@@ -32,6 +33,7 @@ pub(crate) struct Site {
     pub(crate) peer: Option<usize>,
     /// Halves of the site that do not answer us, although the site is up.
     pub(crate) silent: Vec<Part>,
+    pub(crate) access: Access,
     pub(crate) images: Images,
     pub(crate) cloud: CloudState,
 }
@@ -172,6 +174,7 @@ impl SimWorld {
                 daemon: true,
                 peer: (index < 2 && names.len() > 1).then_some(1 - index.min(1)),
                 silent: vec![],
+                access: Access::default(),
                 images: Images::default(),
                 cloud: CloudState::new(name),
             });

@@ -84,7 +84,9 @@ fn pg_12_pg_25_the_source_is_ready() {
 
 #[test]
 fn pg_18_no_change_while_jobs_exist() {
-    let error = refuses(Refused, "group.jobs", "", |w| w.jobs = vec!["j1".into(), "j2".into()]);
+    let error = refuses(Refused, "group.jobs", "jobs", |w| {
+        w.jobs = vec!["j1".into(), "j2".into()]
+    });
     assert_eq!(fact(&error, "jobs"), Some("j1, j2"));
 }
 

@@ -10,9 +10,13 @@ mod world;
 
 use ns_core::{Error, ErrorKind};
 
-/// The violations are exactly these: kind, code, field.
+/// The violations are exactly these: kind, code, field. Each says what to do, unless the fault is ours.
 #[track_caller]
 fn exactly(found: &[Error], expected: &[(ErrorKind, &str, &str)]) {
+    for error in found.iter().filter(|e| e.kind() != ErrorKind::Internal) {
+        assert!(error.field().is_some_and(|f| !f.is_empty()), "no field: {error}");
+        assert!(error.remedy().is_some_and(|r| !r.is_empty()), "no remedy: {error}");
+    }
     let found: Vec<_> = found
         .iter()
         .map(|e| (e.kind(), e.code(), e.field().unwrap_or_default()))

@@ -103,8 +103,33 @@ fn plan_20_open_29_storage() {
 }
 
 #[test]
+fn rep_01_volumes_can_be_replicated() {
+    refuses(Refused, "plan.not_paired", "target_cluster", |w| w.paired = false);
+    let mut world = World::new();
+    world.pools = vec!["images".into(), "volumes/tenant".into()];
+    let found = plan_violations(&world.plan, &world.plan_inputs());
+    assert!(!found.is_empty());
+    for error in &found {
+        exactly(
+            std::slice::from_ref(error),
+            &[(Refused, "plan.not_mirrored", error.field().unwrap())],
+        );
+        assert!(error.message().contains("pool volumes"), "{error}");
+    }
+    let volumes: BTreeSet<_> = found.iter().map(|e| fact(e, "volume").unwrap()).collect();
+    assert_eq!(volumes.len(), found.len(), "each volume once, shared ones too");
+    // A notation without pools cannot be judged here.
+    allows(|w| {
+        w.pools = vec!["images".into()];
+        for volume in w.source_inventory.volumes.values_mut() {
+            volume.storage = Some(ns_core::model::StorageRef::new(format!("lun:{}", volume.id)));
+        }
+    });
+}
+
+#[test]
 fn plan_28_plan_30_jobs() {
-    let error = refuses(Refused, "plan.jobs", "", |w| w.jobs = vec!["j1".into()]);
+    let error = refuses(Refused, "plan.jobs", "jobs", |w| w.jobs = vec!["j1".into()]);
     assert_eq!(fact(&error, "jobs"), Some("j1"));
     check_plan_delete(&[]).unwrap();
     assert_eq!(check_plan_delete(&["j1".into()]).unwrap_err().code(), "plan.jobs");

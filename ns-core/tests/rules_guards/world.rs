@@ -7,7 +7,7 @@ use ns_core::model::{
     Port, PowerState, ProtectionGroup, RecoveryPlan, ReplicatedVolume, ReplicationId, ReplicationMode, Resource,
     ResourceMapping, Router, StorageRef, Subnet, SyncState, Tenant, Volume, VolumeType,
 };
-use ns_core::rules::{GroupFacts, Mirroring, PlanCapabilities, PlanFacts, PlanInputs, PlanWorld, Site};
+use ns_core::rules::{GroupFacts, Mirroring, PlanCapabilities, PlanFacts, PlanInputs, PlanWorld, Replication, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn at(second: i64) -> Timestamp {
@@ -247,6 +247,8 @@ pub struct World {
     pub jobs: Vec<ns_core::model::JobId>,
     pub source_may_be_down: bool,
     pub target_free_bytes: Option<u64>,
+    pub paired: bool,
+    pub pools: Vec<String>,
     pub preparing: bool,
     pub mirroring: BTreeMap<CloudId, Mirroring>,
 }
@@ -270,6 +272,8 @@ impl World {
             jobs: vec![],
             source_may_be_down: false,
             target_free_bytes: None,
+            paired: true,
+            pools: vec!["images".into(), "volumes".into()],
             preparing: false,
         }
     }
@@ -307,6 +311,10 @@ impl World {
             jobs: &self.jobs,
             source_may_be_down: self.source_may_be_down,
             target_free_bytes: self.target_free_bytes,
+            replication: Some(Replication {
+                paired: self.paired,
+                pools: &self.pools,
+            }),
         }
     }
 

@@ -5,6 +5,7 @@ mod boot;
 mod capacity;
 mod mapping;
 mod networks;
+mod replication;
 
 pub use assess::{Mirroring, PlanFacts, assess};
 pub use mapping::{PlanFlag, PlanHole, plan_holes};
@@ -89,6 +90,17 @@ pub struct PlanInputs<'a> {
     pub source_may_be_down: bool,
     /// Free bytes of the Target's storage, where its provider can tell (LIM-03).
     pub target_free_bytes: Option<u64>,
+    /// What both storages say about replication; none when they were not asked.
+    pub replication: Option<Replication<'a>>,
+}
+
+/// What the storages of both sides say about replication.
+#[derive(Debug, Clone, Copy)]
+pub struct Replication<'a> {
+    /// One of them has the other as its peer.
+    pub paired: bool,
+    /// Pools of the Source's storage that replicate.
+    pub pools: &'a [String],
 }
 
 /// Whether a plan may be made or changed like this.
@@ -131,6 +143,12 @@ pub fn plan_violations(plan: &RecoveryPlan, inputs: &PlanInputs<'_>) -> Vec<Erro
     found.extend(boot::violations(plan, inputs.world.group));
     found.extend(plan_holes(plan, &inputs.world).into_iter().map(|hole| hole.error));
     found.extend(capacity::storage(plan, &inputs.world, inputs.target_free_bytes));
+    found.extend(
+        inputs
+            .replication
+            .iter()
+            .flat_map(|r| replication::violations(r, &inputs.world)),
+    );
     found
 }
 

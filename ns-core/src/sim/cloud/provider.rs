@@ -101,12 +101,13 @@ impl CloudProvider for SimCloud {
     async fn check(&self) -> Result<CloudReport> {
         let site = self.gate.site;
         let check = |world: &mut World, _: Timestamp| {
+            let here = &world.sites[site];
             Ok(CloudReport {
-                cloud_id: format!("sim-cloud-{}", world.sites[site].name),
+                cloud_id: format!("sim-cloud-{}", here.name),
                 user: "sim-admin".to_owned(),
-                missing_rights: vec![],
+                missing_rights: here.access.missing(Part::Cloud),
                 excess_rights: vec![],
-                clock_skew_seconds: 0,
+                clock_skew_seconds: here.access.clock_skew_seconds,
                 services: vec![("sim".to_owned(), "1".to_owned())],
                 warnings: vec![],
             })

@@ -48,7 +48,8 @@ impl Rbd<'_> {
             }
             return Ok(mirror.global_id.clone());
         }
-        if self.world.sites[self.site].peer.is_none() {
+        let here = &self.world.sites[self.site];
+        if here.peer.is_none() || here.access.unmirrored.contains(&image.place.pool) {
             return invalid("cannot enable mirroring: mirroring is not enabled on a pool");
         }
         if let Some((parent, _)) = &image.parent
