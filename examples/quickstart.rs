@@ -7,7 +7,7 @@ use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationReques
 use ns_core::sim::{SimClock, SimWorld};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session};
-use ns_examples::{follow, must_succeed};
+use ns_examples::{follow_from, must_succeed};
 use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
@@ -141,6 +141,7 @@ async fn operate(session: &Session, job: &ns_core::model::JobId, operation: JobO
         reason: "quickstart".to_owned(),
         ..OperationRequest::default()
     };
+    let shown = session.jobs().get(job).await?.position;
     session.jobs().operate(job, operation, request).await?;
-    follow(session, job).await.map(|_| ())
+    follow_from(session, job, shown).await.map(|_| ())
 }

@@ -11,8 +11,16 @@ use ns_core::model::{JobId, JobState, JobSummary, ResultCode};
 /// # Errors
 /// Those of the engine.
 pub async fn follow(session: &Session, job: &JobId) -> Result<JobSummary> {
+    follow_from(session, job, 0).await
+}
+
+/// As [`follow`], from a position of the journal on: what was shown before is not shown again.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn follow_from(session: &Session, job: &JobId, position: u64) -> Result<JobSummary> {
     let jobs = session.jobs();
-    let mut entries = jobs.watch(job, 0);
+    let mut entries = jobs.watch(job, position);
     let settled = jobs.wait(job);
     tokio::pin!(settled);
     let summary = loop {
@@ -85,5 +93,73 @@ fn print(event: &Event) {
         }
         Event::Noted { message, .. } => println!("  note: {message}"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ns_core::model::ResultCode;
+    use ns_core::ports::SystemClock;
+    use ns_core::session::Page;
+    use ns_core::sim::{SimWorld, Tuning};
+    use std::time::Duration;
+
+    /// The README's example.
+    mod readme {
+        include!("../readme.rs");
+
+        pub(super) async fn example(store: &Path, sites: [Providers; 2], instances: Vec<CloudId>) -> Result<()> {
+            let [seoul, busan] = sites;
+            rehearse(store, seoul, busan, instances).await
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_the_example_that_is_tested() {
+        assert!(include_str!("../../README.md").contains(include_str!("../readme.rs")));
+    }
+
+    /// It opens its own store and uses the machine's clock, so the simulated clouds are made fast instead.
+    #[tokio::test]
+    async fn the_readmes_example_does_what_it_says() -> anyhow::Result<()> {
+        let world = SimWorld::new(std::sync::Arc::new(SystemClock), 1);
+        let soon = Duration::from_millis(1);
+        world.tune(|tuning| {
+            *tuning = Tuning {
+                storage_read: soon,
+                storage_write: soon,
+                storage_round: soon,
+                cloud_read: soon,
+                cloud_write: soon,
+                server_create: soon,
+                server_stop: soon,
+                mirror_poll: soon,
+                copy_base: soon,
+                discover: soon,
+                heartbeat: soon,
+                bytes_per_second: u64::MAX,
+                ..Tuning::default()
+            }
+        });
+        let sample = world.sample_group(1)?;
+        let sites = ["a", "b"].map(|site| ns_core::Providers {
+            cloud: world.cloud(site),
+            storage: world.storage(site),
+        });
+        let store = std::env::temp_dir().join(format!("neverstop-readme-{}.db", std::process::id()));
+        readme::example(&store, sites, sample.server_ids()).await?;
+        let engine =
+            ns_core::Engine::builder(std::sync::Arc::new(ns_core::store::SqliteStore::open(&store)?)).build()?;
+        let reports = engine
+            .session(ns_core::Actor::new("reader"))
+            .reports()
+            .list(&Page::default())
+            .await?;
+        let results: Vec<_> = reports.iter().map(|r| r.facts.job.result).collect();
+        assert_eq!(results, [Some(ResultCode::Success)], "one drill, with its report");
+        for suffix in ["", "-wal", "-shm"] {
+            std::fs::remove_file(format!("{}{suffix}", store.display())).ok();
+        }
+        Ok(())
     }
 }
