@@ -137,29 +137,36 @@ impl Program {
         anyhow::bail!("{} did not end within {limit:?}:\n{}", args.join(" "), self.last_log())
     }
 
-    /// Runs a command, kills it (SIGKILL) after each of `moments`, and continues with `resume` each time; the last run goes to
-    /// its end. What dies before its job is in the store is asked for again, as an operator would, and like a run that ends
-    /// before its moment it does not count as killed.
+    /// Runs a command, kills it (SIGKILL) `times` times, each time after what `moment` says, and continues with `resume`; the
+    /// last run goes to its end. What dies before its job is in the store is asked for again, as an operator would, and like a
+    /// run that ends before its moment it does not count as killed. `moment` is told whether it is about a `resume`.
     ///
     /// # Errors
     /// When a run fails.
-    pub async fn run_killed(&mut self, args: &[&str], moments: &[Duration], limit: Duration) -> Result<Vec<Killed>> {
+    pub async fn run_killed(
+        &mut self,
+        args: &[&str],
+        times: usize,
+        mut moment: impl FnMut(bool) -> Duration,
+        limit: Duration,
+    ) -> Result<Vec<Killed>> {
         let before = self.recoveries().await?;
         let mut kills = Vec::new();
         let mut next = args.to_vec();
-        for moment in moments {
-            let Some(after) = self.run_until(&next, *moment).await? else {
+        while kills.len() < times {
+            let resumed = !kills.is_empty();
+            let Some(after) = self.run_until(&next, moment(resumed)).await? else {
                 return Ok(kills);
             };
             let taken = |job: &JobSummary| !before.iter().any(|b| b.id == job.id && b.state == job.state);
-            if next == args && !self.recoveries().await?.iter().any(taken) {
+            if !resumed && !self.recoveries().await?.iter().any(taken) {
                 continue;
             }
             kills.push(Killed {
-                command: if next == args {
-                    args[0].to_owned()
+                command: if resumed {
+                    format!("{} (resume)", args[0])
                 } else {
-                    format!("{} ({})", args[0], next[0])
+                    args[0].to_owned()
                 },
                 after,
             });

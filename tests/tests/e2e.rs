@@ -53,11 +53,14 @@ impl Run {
         println!("[{:6.1} s] {what}", self.begin.elapsed().as_secs_f64());
     }
 
-    async fn killed(&mut self, args: &[&str], times: usize, to_ms: u64) -> Result<()> {
-        let moments: Vec<Duration> = (0..times).map(|_| self.moments.next(300, to_ms)).collect();
+    /// Runs a command to its end through `times` kills at random moments of its first seconds.
+    async fn killed(&mut self, args: &[&str], times: usize) -> Result<()> {
+        let moments = &mut self.moments;
+        // The first run looks at both sites before it has a job.
+        let moment = |resumed| moments.next(300, if resumed { 6_000 } else { 9_000 });
         let kills = self
             .program
-            .run_killed(args, &moments, Duration::from_secs(900))
+            .run_killed(args, times, moment, Duration::from_secs(900))
             .await?;
         for kill in &kills {
             self.say(&format!(
@@ -205,7 +208,7 @@ async fn life(run: &mut Run) -> Result<()> {
 
 async fn drill(run: &mut Run) -> Result<()> {
     let before = run.everything().await?;
-    run.killed(&["drill"], 4, 9_000).await?;
+    run.killed(&["drill"], 4).await?;
     let guest = run.recovered("e2e-guest").await?;
     let line = guest.booted().await?;
     ensure!(
@@ -214,7 +217,7 @@ async fn drill(run: &mut Run) -> Result<()> {
     );
     run.say(&format!("drill: {line}"));
     replicas_replicate(run).await?;
-    run.killed(&["rollback"], 2, 3_000).await?;
+    run.killed(&["rollback"], 2).await?;
     run.as_before(&before, "drill and clean-up").await
 }
 
@@ -252,7 +255,7 @@ async fn planned(run: &mut Run, address: &str, guest_a: &Guest) -> Result<()> {
     Guest::mark(address, GUEST_PORT, "E2E-TWO").await?;
     let before = run.everything().await?;
     let begin = Instant::now();
-    run.killed(&["failover"], 4, 9_000).await?;
+    run.killed(&["failover"], 4).await?;
     run.say(&format!(
         "planned failover took {:.1} s with its kills",
         begin.elapsed().as_secs_f64()
@@ -269,7 +272,7 @@ async fn planned(run: &mut Run, address: &str, guest_a: &Guest) -> Result<()> {
         "both disks: {disks:?}"
     );
     run.say(&format!("planned failover: {line}"));
-    run.killed(&["rollback"], 2, 4_000).await?;
+    run.killed(&["rollback"], 2).await?;
     run.as_before(&before, "planned failover and rollback").await?;
     let line = guest_a.booted().await?;
     ensure!(
@@ -297,11 +300,11 @@ async fn disaster(run: &mut Run, address: &str) -> Result<()> {
         "the refusal says: {words}"
     );
     let begin = Instant::now();
-    run.program
-        .run(&["failover", "--force", "site A is lost"], Duration::from_secs(900))
-        .await?;
-    run.say(&format!("forced failover took {:.1} s", begin.elapsed().as_secs_f64()));
-    run.succeeded("the forced failover").await?;
+    run.killed(&["failover", "--force", "site A is lost"], 2).await?;
+    run.say(&format!(
+        "forced failover took {:.1} s with its kills",
+        begin.elapsed().as_secs_f64()
+    ));
     let guest = run.recovered("e2e-guest").await?;
     let line = guest.booted().await?;
     ensure!(
