@@ -263,7 +263,10 @@ async fn settle(session: &Session, id: &str) -> Result<Result<()>> {
             PowerState::Changing => in_error = None,
             PowerState::Error => {
                 let since = *in_error.get_or_insert_with(Instant::now);
-                if server.is_lost() || (since.elapsed() >= timing.error_patience && !server.host_is_down()) {
+                // The reason follows a moment after the state.
+                let told = server.fault.is_some() || since.elapsed() >= timing.poll_max;
+                let lost = server.is_lost() && told;
+                if lost || (since.elapsed() >= timing.error_patience && !server.host_is_down()) {
                     return Ok(Err(server.failed()));
                 }
             }

@@ -249,6 +249,22 @@ async fn a_service_that_fails_while_waiting_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
+/// A server that no node takes is in error a moment before it tells why.
+#[tokio::test]
+async fn the_reason_is_waited_for() {
+    let mut silent = fault(state("ERROR", None, 0), "", None);
+    silent["server"]["fault"] = Value::Null;
+    let told = fault(state("ERROR", None, 0), "No valid host was found.", None);
+    let (server, session) = nova(&[], &[silent, told]).await;
+    on(&server, "DELETE", ONE, 204, json!({})).await;
+    let error = create(&session, &server_spec(), &token("s")).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Quota, "compute.no_valid_host"),
+        "{error}"
+    );
+}
+
 /// The answer of an earlier request was lost; what it reserved is in the way of the next one until it is lifted.
 #[tokio::test]
 async fn a_refused_server_frees_its_volumes() {
