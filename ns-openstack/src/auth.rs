@@ -184,6 +184,7 @@ impl Grant {
                 .with("service", service.as_str())
                 .with("interface", config.interface.as_str())
                 .with("region", config.region.as_deref().unwrap_or("any"))
+                .with_field("region")
                 .with_remedy("check region and interface against the cloud's catalogue")
         };
         let found = found.ok_or_else(|| missing(format!("the catalogue has no {} service", service.as_str())))?;
@@ -197,6 +198,7 @@ impl Grant {
                 "catalog.plain_http",
                 "the catalogue gives a plain http address",
             )
+            .with_field("allow_http")
             .with("service", service.as_str())
             .with_remedy("let the cloud serve https, or allow http explicitly for a test cloud"));
         }

@@ -255,13 +255,14 @@ impl<'a> Call<'a> {
             );
             return Failure::Final(
                 error
+                    .with_field("ca_file")
                     .with_remedy("give the authority's certificate in ca_file")
                     .with_source(e),
             );
         }
         if e.is_connect() {
             let error = self.error(ErrorKind::Unavailable, "unreachable", "the service cannot be reached");
-            return Failure::Final(error.with_source(e));
+            return Failure::Final(self.unreached(error).with_source(e));
         }
         // A question may simply be asked again; of a change nobody knows whether it will be carried out.
         let kind = if self.is_question() {
@@ -270,15 +271,24 @@ impl<'a> Call<'a> {
             ErrorKind::Timeout
         };
         if e.is_timeout() {
-            return Failure::Final(
-                self.error(kind, "no_answer", "the service does not answer")
-                    .with_source(e),
-            );
+            let error = self.error(kind, "no_answer", "the service does not answer");
+            return Failure::Final(self.unreached(error).with_source(e));
         }
-        Failure::Broken(
-            self.error(kind, "broken", "the connection to the service broke")
-                .with_source(e),
-        )
+        let error = self.error(kind, "broken", "the connection to the service broke");
+        Failure::Broken(self.unreached(error).with_source(e))
+    }
+
+    /// What to do about a service that is not there: only the identity service's address is ours to give.
+    fn unreached(&self, error: Error) -> Error {
+        match self.service {
+            Service::Identity => error
+                .with_field("auth_url")
+                .with("auth_url", &self.session.config.auth_url)
+                .with_remedy("check the address, and that the identity service runs and can be reached from here"),
+            _ => error.with_field("region").with_remedy(
+                "check that the service runs and that its address in the catalogue can be reached from here",
+            ),
+        }
     }
 
     fn error(&self, kind: ErrorKind, code: &str, message: &str) -> Error {

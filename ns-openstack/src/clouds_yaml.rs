@@ -58,12 +58,20 @@ fn search(candidates: &[PathBuf]) -> Result<PathBuf> {
 
 fn no_file(looked: &[PathBuf]) -> Error {
     let looked: Vec<_> = looked.iter().map(|p| p.display().to_string()).collect();
-    Error::new(ErrorKind::NotFound, "clouds_yaml.missing", "there is no clouds.yaml").with("looked", looked.join(" "))
+    Error::new(ErrorKind::NotFound, "clouds_yaml.missing", "there is no clouds.yaml")
+        .with_field("file")
+        .with("looked", looked.join(" "))
+        .with_remedy("give its path, or put it into one of these places")
 }
 
 /// The file as a tree; none when it does not exist.
 fn read(path: &Path) -> Result<Option<Value>> {
-    let bad = |why: String| Error::new(ErrorKind::Invalid, "clouds_yaml.unreadable", why).with("file", path.display());
+    let bad = |why: String| {
+        Error::new(ErrorKind::Invalid, "clouds_yaml.unreadable", why)
+            .with_field("file")
+            .with("file", path.display())
+            .with_remedy("correct the file, or let this user read it")
+    };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -150,10 +158,15 @@ fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
             "clouds_yaml.cloud",
             "the file has no cloud of this name",
         )
+        .with_field("cloud")
+        .with("cloud", name)
+        .with_remedy("name one of the clouds in the file")
     })?;
     // serde's message could quote a value; the kind of mistake is enough.
-    let cloud: Cloud = serde_json::from_value(section)
-        .map_err(|_| invalid("clouds", "clouds_yaml.form", "a value of the cloud has the wrong form"))?;
+    let cloud: Cloud = serde_json::from_value(section).map_err(|_| {
+        invalid("clouds", "clouds_yaml.form", "a value of the cloud has the wrong form")
+            .with_remedy("write texts as texts, and `verify` as true or false")
+    })?;
     if cloud.profile.is_some() {
         return Err(invalid("profile", "clouds_yaml.profile", "profiles are not supported")
             .with_remedy("write the profile's values into the cloud's section"));
@@ -176,7 +189,7 @@ fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
         Some("admin" | "adminURL") => Interface::Admin,
         Some(other) => {
             let why = format!("{other} is none of public, internal, admin");
-            return Err(invalid("interface", "clouds_yaml.interface", &why));
+            return Err(invalid("interface", "clouds_yaml.interface", &why).with_remedy("use one of them"));
         }
     };
     Ok(config)
@@ -229,7 +242,10 @@ fn domain(name: Option<Text>, id: Option<Text>) -> Option<Domain> {
 
 fn required(field: &str, value: Option<Text>) -> Result<String> {
     let text = value.map(Text::into_string).filter(|text| !text.is_empty());
-    text.ok_or_else(|| invalid(field, "clouds_yaml.field", "the cloud's section lacks this field"))
+    text.ok_or_else(|| {
+        invalid(field, "clouds_yaml.field", "the cloud's section lacks this field")
+            .with_remedy("add it in clouds.yaml, or in secure.yaml beside it")
+    })
 }
 
 #[cfg(test)]

@@ -192,12 +192,13 @@ impl OpenStackConfig {
                     "auth_url",
                     "config.auth_url",
                     &format!("the scheme {other} is neither https nor http"),
-                ));
+                )
+                .with_remedy("give an address that begins with https://"));
             }
         }
         for (field, value) in [("parallel", self.parallel), ("page_size", self.page_size)] {
             if value == 0 {
-                return Err(invalid(field, "config.zero", "must be at least 1"));
+                return Err(invalid(field, "config.zero", "must be at least 1").with_remedy("give 1 or more"));
             }
         }
         Ok(())
@@ -207,7 +208,10 @@ impl OpenStackConfig {
 /// The address of the identity service, always ending in `/v3`. Credentials in an address are refused: addresses are shown
 /// and logged.
 fn parse_auth_url(text: &str) -> Result<Url> {
-    let bad = |why: &str| invalid("auth_url", "config.auth_url", why);
+    let bad = |why: &str| {
+        invalid("auth_url", "config.auth_url", why)
+            .with_remedy("give the address of Keystone, e.g. https://cloud.example:5000/v3")
+    };
     let mut url = Url::parse(text.trim()).map_err(|e| bad(&format!("not an address: {e}")))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("the address holds a user or password").with_remedy("give them in their own fields"));

@@ -77,8 +77,12 @@ pub(crate) fn refusal(service: Service, status: u16, body: &[u8]) -> Error {
         .with("service", service.as_str())
         .with("status", status);
     match kind {
-        ErrorKind::Unauthenticated => error.with_remedy("check the user, the password and the project"),
-        ErrorKind::Denied => error.with_remedy("give the user the role admin in the project"),
+        ErrorKind::Unauthenticated => error
+            .with_field("credentials")
+            .with_remedy("check the user, the password, the project, and that the user has a role in it"),
+        ErrorKind::Denied => error
+            .with_field("credentials")
+            .with_remedy("give the user the role admin in the project"),
         ErrorKind::Quota => error.with_remedy("raise the project's quota or free what it does not need"),
         _ => error,
     }

@@ -40,6 +40,7 @@ impl Session {
                 Error::new(ErrorKind::Invalid, "config.ca_file", why)
                     .with_field("ca_file")
                     .with("file", path.display())
+                    .with_remedy("give a readable file with the authority's certificate in PEM form")
             };
             let pem = std::fs::read(path).map_err(|e| bad(format!("the certificates cannot be read: {e}")))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
@@ -154,6 +155,7 @@ impl Session {
                     "identity.no_role",
                     "the user has no role in the project",
                 )
+                .with_field("credentials")
                 .with("tenant", tenant)
                 .with_remedy("give the user the role admin in the project"));
             }
@@ -182,6 +184,7 @@ impl Session {
         )
         .with_field("auth_url")
         .with("auth_url", &self.config.auth_url)
+        .with_remedy("give the address of Keystone, e.g. https://cloud.example:5000/v3")
     }
 
     pub(crate) fn gate(&self, service: Service) -> &Semaphore {

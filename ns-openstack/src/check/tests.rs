@@ -134,3 +134,131 @@ fn sec_09_roles_beyond_need() {
     let grant = Grant::read("t".to_owned().into(), body.to_string().as_bytes()).unwrap();
     assert_eq!(excess(&grant), ["role load-balancer_admin"]);
 }
+
+/// Field and remedy are named, and the check was all that happened: nothing but questions, the log-in and the question
+/// whether volumes may be managed.
+#[track_caller]
+fn refused(error: &ns_core::Error, kind: ErrorKind, code: &str, field: &str) {
+    assert_eq!(
+        (error.kind(), error.code(), error.field()),
+        (kind, code, Some(field)),
+        "{error:?}"
+    );
+    assert!(error.remedy().is_some_and(|r| !r.is_empty()), "{error}");
+    assert!(!format!("{error:?}").contains("pass-word"), "{error:?}");
+}
+
+async fn nothing_touched(server: &MockServer) {
+    for request in server.received_requests().await.unwrap() {
+        let question = request.method.as_str() == "GET"
+            || request.url.path().ends_with("/auth/tokens")
+            || request.url.path().ends_with("/os-volume-manage");
+        assert!(question, "{} {}", request.method, request.url);
+    }
+}
+
+const TOKENS: &str = "/identity/v3/auth/tokens";
+
+/// Keystone says the same of a wrong password, an unknown user or project, and a user without a role in it.
+#[tokio::test]
+async fn cl_02_wrong_credentials_or_no_role() {
+    let server = MockServer::start().await;
+    let session = Session::new(crate::testing::config(&server)).unwrap();
+    let body = json!({"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}});
+    on(&server, "POST", TOKENS, 401, body).await;
+    let error = check(&session).await.unwrap_err();
+    refused(
+        &error,
+        ErrorKind::Unauthenticated,
+        "identity.unauthenticated",
+        "credentials",
+    );
+    assert!(error.remedy().unwrap().contains("role"));
+    assert_eq!(
+        server.received_requests().await.unwrap().len(),
+        1,
+        "asked once: accounts get locked"
+    );
+}
+
+#[tokio::test]
+async fn cl_02_unreachable_endpoint() {
+    let server = MockServer::builder().start().await; // not from the pool: it really goes
+    let session = Session::new(crate::testing::config(&server)).unwrap();
+    let address = server.uri();
+    drop(server);
+    let error = check(&session).await.unwrap_err();
+    refused(&error, ErrorKind::Unavailable, "identity.unreachable", "auth_url");
+    assert!(error.to_string().contains(&address), "{error}");
+
+    // It takes the connection and is silent.
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(201).set_delay(std::time::Duration::from_secs(30));
+    Mock::given(path(TOKENS)).respond_with(slow).mount(&server).await;
+    let session = Session::new(crate::testing::config(&server)).unwrap();
+    let error = check(&session).await.unwrap_err();
+    refused(&error, ErrorKind::Unavailable, "identity.no_answer", "auth_url");
+
+    // Something else listens there.
+    let server = MockServer::start().await;
+    let session = Session::new(crate::testing::config(&server)).unwrap();
+    let error = check(&session).await.unwrap_err();
+    refused(&error, ErrorKind::Rejected, "identity.address", "auth_url");
+
+    // Another service of the catalogue is away: here one that listens nowhere.
+    let (server, session) = cloud().await;
+    let mut body = crate::auth::tests::token_body(&server.uri(), HOME);
+    for entry in body["token"]["catalog"].as_array_mut().unwrap() {
+        if entry["type"] == "compute" {
+            entry["endpoints"][2]["url"] = json!("http://127.0.0.1:1/v2.1");
+        }
+    }
+    let answer = ResponseTemplate::new(201)
+        .insert_header("x-subject-token", "t")
+        .set_body_json(body);
+    Mock::given(path(TOKENS))
+        .respond_with(answer)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    answers(&server, "2.93").await;
+    let error = check(&session).await.unwrap_err();
+    refused(&error, ErrorKind::Unavailable, "compute.unreachable", "region");
+    nothing_touched(&server).await;
+}
+
+/// What the check found; that too much of it refuses registration is the engine's (`cluster.rights`,
+/// `cluster.clock_skew`).
+#[tokio::test]
+async fn cl_02_missing_role_and_clock_skew_are_found() {
+    let (server, session) = cloud().await;
+    let denied = json!({"forbidden": {"code": 403, "message": "Policy doesn't allow it to be performed."}});
+    for at in READS {
+        let answer = ResponseTemplate::new(403).set_body_json(&denied);
+        Mock::given(path(at))
+            .respond_with(answer)
+            .with_priority(1)
+            .mount(&server)
+            .await;
+    }
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(300);
+    let date = later.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let answer = ResponseTemplate::new(201)
+        .insert_header("x-subject-token", "t")
+        .insert_header("date", date.as_str())
+        .set_body_json(crate::auth::tests::token_body(&server.uri(), HOME));
+    Mock::given(path(TOKENS))
+        .respond_with(answer)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    answers(&server, "2.93").await;
+    let report = check(&session).await.unwrap();
+    assert_eq!(report.missing_rights.len(), READS.len(), "{report:?}");
+    assert!((297..=300).contains(&report.clock_skew_seconds), "{report:?}");
+    assert!(
+        report.warnings.iter().any(|w| w.contains("clock differs")),
+        "{report:?}"
+    );
+    nothing_touched(&server).await;
+}
