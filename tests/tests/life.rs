@@ -3,14 +3,15 @@
 use ns_core::journal::{DecisionKind, JobView, TaskStatus};
 use ns_core::model::{
     ForceRight, GroupId, InstanceRecoveryState, JobId, JobOperation, JobState, OwnerGroupId, PlanId, PlanStatus,
-    ReplicationMode, ResultCode,
+    ReplicationMode, Resource, ResultCode,
 };
 use ns_core::ports::{Clock, SequentialIds};
 use ns_core::provider::Role;
 use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest};
-use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
+use ns_core::sim::{Effect, Fault, Part, Sample, SimClock, SimWorld, SiteDump};
 use ns_core::store::{BreakWhen, MemoryStore};
 use ns_core::{Actor, Engine, ErrorKind, Providers, Session};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Two simulated sites, a store that outlives engines, and the engine of the moment.
@@ -346,6 +347,78 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
     assert!(
         jobs.plans().list(&Default::default()).await.unwrap().is_empty(),
         "SM-56: the plan goes with a confirmed failover"
+    );
+}
+
+/// LIM-07, SM-50, SM-51, SM-68: what a rollback could not remove is told when it is ignored, and listed in the report: all of it.
+#[tokio::test]
+async fn what_a_rollback_leaves_is_listed() {
+    let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+    let before = world.dumps();
+    let jobs = world.session();
+    let job = jobs.jobs().create(JobRequest::drill(group, plan)).await.unwrap();
+    world.succeeded(&job).await;
+    let nothing_goes = Fault::new("b", Part::Cloud, Effect::Error(ErrorKind::Rejected)).verb("remove");
+    world.sim.faults().inject(nothing_goes);
+    for operation in [JobOperation::Rollback, JobOperation::RetryRollback] {
+        jobs.jobs().operate(&job, operation, Default::default()).await.unwrap();
+        let summary = jobs.jobs().wait(&job).await.unwrap();
+        assert_eq!(summary.state, JobState::ClearFailed, "{operation}");
+    }
+    assert_eq!(
+        world.operate(&job, JobOperation::IgnoreRollback).await,
+        JobState::Finished
+    );
+    let report = jobs.reports().get(&job).await.unwrap();
+    let left = report.facts.leftovers;
+    assert!(left.iter().all(|l| l.cluster == "site-b"), "{left:#?}");
+    assert!(left.iter().any(|l| l.error.is_some()), "{left:#?}");
+    let ids: BTreeSet<_> = left.iter().map(|l| (l.kind.as_str(), l.id.as_str())).collect();
+    assert_eq!(
+        ids.len(),
+        left.len(),
+        "each once, although it was tried twice: {left:#?}"
+    );
+    let view = jobs.jobs().view(&job).await.unwrap();
+    let decision = view.decisions.iter().find(|d| d.kind == DecisionKind::IgnoreLeftovers);
+    let told = &decision.expect("ignoring is a decision").facts;
+    assert_eq!(told.len(), left.len(), "{told:#?}");
+    for l in &left {
+        assert!(
+            told.iter().any(|line| line.contains(&l.id)),
+            "{} is told: {told:#?}",
+            l.id
+        );
+    }
+    // Everything that is new is in the list: things of the cloud by their ids, images by the volumes on them or by tokens.
+    let (a, b) = world.dumps();
+    assert_eq!(a.changes_since(&before.0), Vec::<String>::new(), "the Source");
+    let known = |r: &Resource| before.1.inventory.resources().any(|old| old.id() == r.id());
+    for new in b.inventory.resources().filter(|r| !known(r)) {
+        let id = new.id().as_str();
+        assert!(
+            ids.iter().any(|(_, i)| *i == id),
+            "{} {id} is not listed: {left:#?}",
+            new.kind().as_str()
+        );
+    }
+    for (image, dump) in b
+        .images
+        .iter()
+        .filter(|(image, _)| !before.1.images.contains_key(*image))
+    {
+        let token = dump
+            .metadata
+            .get(ns_core::provider::TOKEN_KEY)
+            .expect("our images carry a token");
+        assert!(
+            ids.contains(&("image", token.as_str())),
+            "{image} is not listed: {left:#?}"
+        );
+    }
+    assert!(
+        b.images.len() > before.1.images.len(),
+        "something was left to be listed"
     );
 }
 

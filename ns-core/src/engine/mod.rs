@@ -10,6 +10,7 @@
 mod effect;
 mod freeze;
 mod journal_writer;
+mod leftovers;
 mod outcome;
 mod phases;
 mod records;

@@ -1,9 +1,9 @@
-//! What a task's success changes beside the journal, and what a failed clean-up leaves behind.
+//! What a task's success changes beside the journal.
 
 use super::Inner;
 use super::records::{FenceRecord, kinds, put};
 use crate::Result;
-use crate::journal::{JobView, PhaseKind, TaskStatus};
+use crate::journal::JobView;
 use crate::model::TaskKey;
 use crate::planning::{Action, ImageRef, Side};
 use crate::store::Write;
@@ -45,34 +45,4 @@ pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey) -> Resu
         }
         _ => Vec::new(),
     })
-}
-
-/// What a rollback could not remove, one line each (LIM-07, SM-68).
-pub(super) fn leftovers(view: &JobView) -> Vec<String> {
-    view.phases
-        .iter()
-        .filter(|p| p.kind == PhaseKind::Rollback)
-        .flat_map(|p| p.graph.tasks.values())
-        .filter(|t| matches!(view.status(&t.key), TaskStatus::Failed | TaskStatus::Skipped))
-        .filter_map(|t| match &t.action {
-            Action::Remove {
-                side,
-                kind,
-                handle,
-                token,
-                ..
-            } => {
-                let id = handle.as_ref().map_or("unknown id", |h| h.id.as_str());
-                Some(format!("{side:?} cloud: {kind:?} {id} (token {token})"))
-            }
-            Action::Release { side, handle, token } => {
-                let id = handle.as_ref().map_or("unknown id", |h| h.id.as_str());
-                Some(format!("{side:?} cloud: volume {id} (token {token})"))
-            }
-            Action::RemoveImage { side, token } => Some(format!("{side:?} storage: image with token {token}")),
-            Action::Demote { side, image, .. } => Some(format!("{side:?} storage: {image:?} is still primary")),
-            Action::StartServer { side, server } => Some(format!("{side:?} cloud: server {server:?} is not started")),
-            _ => None,
-        })
-        .collect()
 }

@@ -307,7 +307,10 @@ impl Runner {
     pub(super) fn decision_facts(&self, kind: DecisionKind) -> Vec<String> {
         let view = &self.journal.view;
         match kind {
-            DecisionKind::IgnoreLeftovers => super::outcome::leftovers(view),
+            DecisionKind::IgnoreLeftovers => {
+                let left = super::leftovers::leftovers(view);
+                left.iter().map(ToString::to_string).collect()
+            }
             DecisionKind::Rollback => {
                 let since = view.completed_at.map_or_else(|| "now".to_owned(), |t| t.to_string());
                 let fate = |d: &planning::Done<'_>| match &d.task.action {

@@ -1,8 +1,9 @@
 //! The report of a job, filled from its journal.
 
+use super::leftovers::{self, Leftover};
 use crate::journal::{DecisionKind, JobView, PhaseKind, TaskState, TaskStatus};
 use crate::model::{CloudId, InstanceRecoveryState, JobOperation, TaskKey, Work};
-use crate::planning::{Action, Task};
+use crate::planning::{Side, Task};
 use crate::report::{
     DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput, TaskPart, VolumePart,
 };
@@ -24,6 +25,7 @@ pub(super) struct Names {
 pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Timestamp) -> Result<RecoveryReport> {
     let frozen = view.frozen.as_deref();
     let definition = view.work.recovery();
+    let leftovers = leftovers(view, &names);
     let job = JobPart {
         id: view.id.clone(),
         kind: match &view.work {
@@ -58,7 +60,7 @@ pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Times
         volumes: volumes(view),
         tasks: tasks(view)?,
         decisions: decisions(view)?,
-        leftovers: leftovers(view),
+        leftovers,
         journal: JournalPart {
             position: view.position,
             hash: journal_hash.to_owned(),
@@ -191,40 +193,22 @@ fn decisions(view: &JobView) -> Result<Vec<DecisionPart>> {
         .collect()
 }
 
-/// What a rollback that was ignored could not remove (LIM-07, SM-68).
-fn leftovers(view: &JobView) -> Vec<LeftoverPart> {
+/// What a rollback that was ignored could not put back (LIM-07, SM-68).
+fn leftovers(view: &JobView, names: &Names) -> Vec<LeftoverPart> {
     if view.operation != JobOperation::IgnoreRollback
         && !view.decisions.iter().any(|d| d.kind == DecisionKind::IgnoreLeftovers)
     {
         return Vec::new();
     }
-    let rollback = view.phases.iter().rev().find(|p| p.kind == PhaseKind::Rollback);
-    let tasks = rollback.into_iter().flat_map(|p| p.graph.tasks.values());
-    tasks
-        .filter(|t| matches!(view.status(&t.key), TaskStatus::Failed | TaskStatus::Skipped))
-        .filter_map(|task| {
-            let (kind, id) = match &task.action {
-                Action::Remove {
-                    kind, handle, token, ..
-                } => (
-                    wire(kind).ok()?,
-                    handle.as_ref().map_or_else(|| token.to_string(), |h| h.id.to_string()),
-                ),
-                Action::Release { handle, token, .. } => (
-                    "volume".to_owned(),
-                    handle.as_ref().map_or_else(|| token.to_string(), |h| h.id.to_string()),
-                ),
-                Action::RemoveImage { token, .. } => ("image".to_owned(), token.to_string()),
-                _ => return None,
-            };
-            let side = task.action.words().1;
-            Some(LeftoverPart {
-                kind,
-                id,
-                cluster: side.map_or_else(String::new, |s| format!("{s:?}")),
-                error: view.tasks.get(&task.key).and_then(|s| s.error.clone()),
-                command: None,
-            })
-        })
-        .collect()
+    let part = |left: Leftover| LeftoverPart {
+        kind: left.what,
+        id: left.id,
+        cluster: left.side.map_or_else(String::new, |side| match side {
+            Side::Source => names.source_cluster.clone(),
+            Side::Target => names.target_cluster.clone(),
+        }),
+        error: left.error,
+        command: None,
+    };
+    leftovers::leftovers(view).into_iter().map(part).collect()
 }
