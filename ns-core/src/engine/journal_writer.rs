@@ -3,7 +3,7 @@
 use super::Inner;
 use super::records::{kinds, put};
 use crate::journal::{Chain, Entry, Event, JobView};
-use crate::model::JobId;
+use crate::model::{JobId, JobSummary};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -45,8 +45,10 @@ impl JournalWriter {
     /// Reads, verifies and folds a journal.
     ///
     /// # Errors
-    /// `Corrupt` when it does not verify.
+    /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
     pub(crate) async fn load(inner: Arc<Inner>, job: JobId, feed: watch::Sender<u64>) -> Result<Self> {
+        // Before the journal: what is appended meanwhile only makes it longer.
+        let record = inner.records().find::<JobSummary>(kinds::JOB, job.as_str()).await?;
         let mut chain = Chain::new(job.clone());
         let mut view: Option<JobView> = None;
         loop {
@@ -64,6 +66,7 @@ impl JournalWriter {
         }
         let view =
             view.ok_or_else(|| Error::new(ErrorKind::NotFound, "job.not_found", format!("there is no job {job}")))?;
+        chain.reaches(record.map_or(0, |(summary, _)| summary.position))?;
         feed.send_replace(view.position);
         Ok(Self {
             inner,

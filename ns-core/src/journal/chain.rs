@@ -7,6 +7,8 @@ use crate::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
+const REMEDY: &str = "restore the store from a copy; do not continue this job";
+
 /// The end of a journal: what the next line is chained to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
@@ -34,6 +36,20 @@ impl Chain {
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The journal goes at least this far: a chain alone does not show that its end was cut off.
+    ///
+    /// # Errors
+    /// `Corrupt` when it does not.
+    pub fn reaches(&self, position: u64) -> Result<()> {
+        if self.position >= position {
+            return Ok(());
+        }
+        let message = format!("the journal ends at line {}, before line {position}", self.position);
+        Err(Error::new(ErrorKind::Corrupt, "journal.chain", message)
+            .with("job", &self.job)
+            .with_remedy(REMEDY))
     }
 
     /// Seals the next entry.
@@ -68,7 +84,7 @@ impl Chain {
                 format!("line {} {what}", line.position),
             )
             .with("job", &self.job)
-            .with_remedy("restore the store from a copy; do not continue this job")
+            .with_remedy(REMEDY)
         };
         if line.position != self.position + 1 {
             return Err(corrupt("is out of place"));
@@ -91,8 +107,17 @@ impl Chain {
 /// # Errors
 /// `Corrupt`, see [`Chain::open`].
 pub fn verify(job: &JobId, lines: &[JournalLine]) -> Result<(Vec<Entry>, String)> {
+    verify_to(job, lines, 0)
+}
+
+/// As [`verify`], and the journal goes at least to a position that is known from elsewhere.
+///
+/// # Errors
+/// `Corrupt`, see [`Chain::open`] and [`Chain::reaches`].
+pub fn verify_to(job: &JobId, lines: &[JournalLine], position: u64) -> Result<(Vec<Entry>, String)> {
     let mut chain = Chain::new(job.clone());
     let entries = lines.iter().map(|line| chain.open(line)).collect::<Result<_>>()?;
+    chain.reaches(position)?;
     Ok((entries, chain.hash))
 }
 
@@ -179,10 +204,12 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is done to a journal — a byte changed, a line left out, doubled or moved — is found.
+        /// Whatever is done to a journal — a byte or a hash changed, a line left out, doubled, moved or renumbered, the end
+        /// cut off — is found; and the journal as it was verifies.
         #[test]
-        fn tampering_is_found(line in 0usize..6, byte in 0usize..200, how in 0..4) {
+        fn tampering_is_found(line in 0usize..6, byte in 0usize..200, how in 0..7) {
             let (job, mut lines) = journal(6);
+            prop_assert!(verify_to(&job, &lines, 6).is_ok());
             match how {
                 0 => {
                     let mut body = lines[line].body.clone().into_bytes();
@@ -190,11 +217,14 @@ mod tests {
                     body[at] = if body[at] == b'x' { b'y' } else { b'x' };
                     lines[line].body = String::from_utf8(body).unwrap();
                 }
-                1 if line < 5 => { lines.remove(line); }
+                1 => { lines.remove(line); }
+                3 => lines[line].hash = if line == 0 { digest(b"j") } else { lines[line - 1].hash.clone() },
+                4 => lines[line].position += 1 + byte as u64,
+                5 => lines.truncate(line),
                 2 => { let copy = lines[line].clone(); lines.insert(line, copy); }
                 _ => lines.swap(line, (line + 1) % 6),
             }
-            prop_assert_eq!(verify(&job, &lines).unwrap_err().kind(), ErrorKind::Corrupt);
+            prop_assert_eq!(verify_to(&job, &lines, 6).unwrap_err().kind(), ErrorKind::Corrupt);
         }
     }
 }

@@ -9,6 +9,6 @@ mod event;
 mod fold;
 
 pub(crate) use chain::digest;
-pub use chain::{Chain, verify};
+pub use chain::{Chain, verify, verify_to};
 pub use event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
 pub use fold::{Decided, JobView, Phase, TaskState, TaskStatus};

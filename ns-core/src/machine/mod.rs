@@ -211,6 +211,7 @@ fn refused(state: JobState, trigger: &Trigger, facts: &Facts, why: &str) -> Erro
         "job.operation",
         format!("{trigger} is refused in state {state}: {why}"),
     )
+    .with_field("operation")
     .with("state", state)
     .with("operation", trigger)
     .with_remedy(remedy)

@@ -2,7 +2,7 @@
 
 use super::{Explanation, Page, Session, VolumeLoss};
 use crate::engine::{Ask, Command, FenceRecord, Inner, first_writes, freeze, kinds, put, reach_source};
-use crate::journal::{Chain, Entry, Event, Frozen, JobView, verify};
+use crate::journal::{Chain, Entry, Event, Frozen, JobView, verify_to};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
     JobType, PlanId, RecoveryPoint, Work,
@@ -381,10 +381,16 @@ impl Jobs<'_> {
     /// The whole journal, verified.
     ///
     /// # Errors
-    /// `Corrupt` when it does not verify.
+    /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
     pub async fn journal(&self, id: &JobId) -> Result<Vec<Entry>> {
+        // Before the journal: what is appended meanwhile only makes it longer.
+        let record = self
+            .inner()
+            .records()
+            .find::<JobSummary>(kinds::JOB, id.as_str())
+            .await?;
         let lines = self.inner().store.journal(id, 1, usize::MAX >> 1).await?;
-        Ok(verify(id, &lines)?.0)
+        Ok(verify_to(id, &lines, record.map_or(0, |(job, _)| job.position))?.0)
     }
 
     /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or this engine no
@@ -528,9 +534,10 @@ impl Jobs<'_> {
         let job = self.get(id).await?;
         let Some(commands) = self.inner().commands(id) else {
             return Err(match job.state {
-                JobState::Finished => {
-                    Error::new(ErrorKind::Refused, "job.operation", "the job has finished").with("state", job.state)
-                }
+                JobState::Finished => Error::new(ErrorKind::Refused, "job.operation", "the job has finished")
+                    .with_field("operation")
+                    .with("state", job.state)
+                    .with_remedy("make a new job"),
                 _ => Error::new(
                     ErrorKind::Unavailable,
                     "job.not_running",
