@@ -12,7 +12,8 @@
 //! * **Post-conditions.** A call that returns `Ok` was seen to have taken effect: the provider read the result back. An
 //!   accepted request is not a done one.
 //! * **Idempotence.** Every verb may be called again after it succeeded, failed or was dropped half way; it then
-//!   finishes the work or answers `Ok`.
+//!   finishes the work or answers `Ok`. What a dropped call sent may take effect late: when the service refuses because
+//!   something is in the way, the provider looks for the token once more.
 //! * **Errors.** [`crate::Error`] with a kind the engine can act on. `Unavailable` is retried; `Timeout` means the
 //!   outcome is unknown; all other kinds end the task. The service's own message is kept, secrets never are.
 //! * **Cancellation.** Any future may be dropped at any await: no lock is left held, no child process left running.

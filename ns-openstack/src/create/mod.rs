@@ -18,6 +18,26 @@ pub(crate) use server::{console, start, stop};
 
 /// Makes a thing, or takes up the one with this token.
 pub(crate) async fn create(session: &Session, spec: &Spec, token: &Token) -> Result<Handle> {
+    let refusal = match make(session, spec, token).await {
+        // A server that ends in error is found too, and is no reason to make it again.
+        Err(error) if is_refusal(error.kind()) && spec.kind() != CreatedKind::Server => error,
+        made => return made,
+    };
+    // In the way may be the thing itself, of a call that nobody waited for and that the service carried out after the look
+    // for the token: its address is in use, its range overlaps, its place in the quota is taken.
+    let tenant = spec.tenant().map(Ref::id).transpose()?.map(CloudId::from);
+    match find(session, spec.kind(), tenant.as_ref(), token).await {
+        Ok(Some(_)) => make(session, spec, token).await,
+        Ok(None) => Err(refusal),
+        Err(unseen) => Err(refusal.with("looking_for_it", unseen)),
+    }
+}
+
+const fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::Rejected | ErrorKind::Quota)
+}
+
+async fn make(session: &Session, spec: &Spec, token: &Token) -> Result<Handle> {
     let id = match spec {
         Spec::Tenant { name, description } => identity::tenant(session, name, description, token).await?,
         Spec::TenantAccess { tenant } => identity::access(session, tenant.id()?, token).await?,

@@ -249,6 +249,38 @@ async fn a_service_that_fails_while_waiting_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
+/// Seen in the lab: the request of an engine that was killed made the subnet after its successor had looked for it.
+#[tokio::test]
+async fn in_the_way_of_itself() {
+    let subnet = Spec::Subnet {
+        tenant: known("t1"),
+        network: known("n1"),
+        name: "s".into(),
+        cidr: "10.77.1.0/24".into(),
+        ip_version: 4,
+        gateway_ip: None,
+        dhcp: true,
+        allocation_pools: vec![],
+        dns_nameservers: vec![],
+        host_routes: vec![],
+    };
+    let at = format!("{N}/subnets");
+    let late = json!({"subnets": [{"id": "s1", "project_id": "t1", "description": token("s").as_str()}]});
+    let message = "Invalid input for operation: Requested subnet with cidr: 10.77.1.0/24 overlaps with another subnet.";
+    let overlap = json!({"NeutronError": {"type": "InvalidInput", "message": message, "detail": ""}});
+    for (then, made) in [(late, Some("s1")), (json!({"subnets": []}), None)] {
+        let (server, session) = cloud().await;
+        in_turn(&server, "GET", &at, &[json!({"subnets": []}), then]).await;
+        on(&server, "POST", &at, 400, overlap.clone()).await;
+        let result = create(&session, &subnet, &token("s")).await;
+        match made {
+            Some(id) => assert_eq!(result.unwrap().id.as_str(), id),
+            None => assert_eq!(result.unwrap_err().kind(), ErrorKind::Rejected),
+        }
+        assert_eq!(sent(&server, "POST", &at).await.len(), 1);
+    }
+}
+
 /// A server that no node takes is in error a moment before it tells why.
 #[tokio::test]
 async fn the_reason_is_waited_for() {
