@@ -2,11 +2,11 @@
 //! simulated clouds, which stay byte by byte as they were; so does the store.
 
 use ns_core::model::{
-    ClusterId, ForceRight, GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPlan, ReplicationMode,
-    ResourceMapping, StorageRef,
+    ClusterId, ExecutionType, ForceRight, GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPlan,
+    ReplicationMode, ResourceMapping, StorageRef,
 };
 use ns_core::ports::{Clock, SequentialIds};
-use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, PlanRequest};
+use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, Page, PlanRequest};
 use ns_core::sim::{Effect, Fault, Part, Sample, SimClock, SimWorld, SiteDump};
 use ns_core::store::{MemoryStore, Record, Store};
 use ns_core::{Actor, Engine, Error, ErrorKind, Providers, Session};
@@ -418,12 +418,14 @@ async fn rep_01_volume_without_mirroring() {
 
     // The pool of the volumes.
     let (world, ids, plan) = World::grouped().await;
-    world.sim.mirror_pool("a", "volumes", false);
     let field = format!("mapping.instances[{}]", world.sample.servers[0].id);
     let create = |plan: &PlanRequest| world.plan(plan.clone());
     let expected = (ErrorKind::Refused, "plan.not_mirrored", field.as_str());
-    world.refuses(expected, create(&plan)).await;
-    world.sim.mirror_pool("a", "volumes", true);
+    for site in ["a", "b"] {
+        world.sim.mirror_pool(site, "volumes", false);
+        world.refuses(expected, create(&plan)).await;
+        world.sim.mirror_pool(site, "volumes", true);
+    }
 
     // Another peer.
     let mut elsewhere = plan.clone();
@@ -612,4 +614,93 @@ async fn open_06_names_are_stored_and_compared_in_one_form() {
     assert_eq!(world.session.plans().get(&plan.id).await.unwrap().name, stored);
     let error = world.plan(request).await.unwrap_err();
     assert_eq!((error.code(), error.field()), ("name.taken", Some("name")));
+}
+
+/// What else a caller can get wrong: ids, pages, times, states.
+#[tokio::test]
+async fn other_bad_input() {
+    let (world, ids, group, plan) = World::protected(ReplicationMode::Snapshot).await;
+    let session = &world.session;
+    let jobs = session.jobs();
+    let none = "no-such-thing";
+    let missing = |code, field| (ErrorKind::NotFound, code, field);
+    world
+        .refuses(
+            missing("cluster.not_found", "cluster_id"),
+            session.clusters().get(&none.into()),
+        )
+        .await;
+    world
+        .refuses(
+            missing("group.not_found", "group_id"),
+            session.protection_groups().get(&none.into()),
+        )
+        .await;
+    world
+        .refuses(missing("plan.not_found", "plan_id"), session.plans().get(&none.into()))
+        .await;
+    let unknown = JobRequest::drill(none.into(), plan.clone());
+    world
+        .refuses(missing("group.not_found", "group_id"), world.job(unknown))
+        .await;
+    for limit in [0, 1001] {
+        let page = Page { after: None, limit };
+        world
+            .refuses((ErrorKind::Invalid, "page.limit", "limit"), jobs.list(&page))
+            .await;
+    }
+    let first = format!("instances[{}]", world.sample.servers[0].id);
+    let refused = |code, field| (ErrorKind::Refused, code, field);
+    world
+        .refuses(
+            refused("cluster.in_use", "cluster_id"),
+            session.clusters().delete(&ids[0]),
+        )
+        .await;
+    world
+        .refuses(
+            refused("group.plan", "group_id"),
+            session.protection_groups().delete(&group),
+        )
+        .await;
+    world
+        .refuses(
+            refused("group.already_protected", &first),
+            world.group(&ids[0], "again"),
+        )
+        .await;
+
+    // A job that waits for its time.
+    let now = world.clock.now();
+    let mut later = JobRequest::drill(group.clone(), plan.clone());
+    later.execution = ExecutionType::AtDateTime {
+        at: now - jiff::SignedDuration::from_secs(1),
+    };
+    world
+        .refuses(
+            (ErrorKind::Invalid, "job.time", "execution.at"),
+            world.job(later.clone()),
+        )
+        .await;
+    later.execution = ExecutionType::AtDateTime {
+        at: now + jiff::SignedDuration::from_hours(1),
+    };
+    let job = world.job(later).await.unwrap();
+    let past = jobs.reschedule(&job, now - jiff::SignedDuration::from_secs(1));
+    world.refuses((ErrorKind::Invalid, "job.time", "at"), past).await;
+    world
+        .refuses(refused("job.operation", "operation"), jobs.extend(&job, 5))
+        .await;
+    for minutes in [0, 10_081, u32::MAX] {
+        world
+            .refuses(
+                (ErrorKind::Invalid, "job.extension", "minutes"),
+                jobs.extend(&job, minutes),
+            )
+            .await;
+    }
+    world
+        .refuses(refused("plan.jobs", "jobs"), session.plans().delete(&plan))
+        .await;
+    jobs.delete(&job, false).await.unwrap();
 }

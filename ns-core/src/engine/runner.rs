@@ -607,8 +607,10 @@ impl Runner {
                 "job.operation",
                 format!("{what} is not allowed in {state}"),
             )
+            .with_field("operation")
             .with("operation", what)
             .with("state", state)
+            .with_remedy("see in which states it is allowed, and wait for one of them")
         };
         let state = self.journal.view.state;
         match ask {
@@ -634,7 +636,8 @@ impl Runner {
                         "the extension is 1 minute to 7 days",
                     )
                     .with_field("minutes")
-                    .with("value", minutes));
+                    .with("value", minutes)
+                    .with_remedy("give 1 to 10080"));
                 }
                 machine::may_extend(state, self.job_type()).ok_or_else(|| refused("extend", state))?;
                 let from = self.journal.view.deadline.unwrap_or_else(|| self.inner.clock.now());

@@ -36,7 +36,7 @@ pub struct StorageReport {
     pub storage_id: String,
     /// The name this side has for its peers.
     pub site_name: String,
-    /// Pools that can replicate, as [`StorageRef::pool`] names them.
+    /// Pools that can replicate, as [`StorageRef::pool`] names them. A replica lies in the pool of the same name.
     pub pools: Vec<String>,
     /// Identities or site names of the peers of every pool.
     pub peers: Vec<String>,

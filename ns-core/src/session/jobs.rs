@@ -517,8 +517,15 @@ impl Jobs<'_> {
     /// Moves the planned time of a job that waits (JOB-45).
     ///
     /// # Errors
-    /// `Refused` in another state (JOB-47).
+    /// `Invalid` for a time in the past; `Refused` in another state (JOB-47).
     pub async fn reschedule(&self, id: &JobId, at: Timestamp) -> Result<JobSummary> {
+        if at < self.inner().clock.now() {
+            return Err(
+                Error::new(ErrorKind::Invalid, "job.time", format!("{at} is in the past"))
+                    .with_field("at")
+                    .with_remedy("choose a later time"),
+            );
+        }
         self.send(id, Ask::Reschedule { at }).await
     }
 

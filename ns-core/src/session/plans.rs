@@ -171,11 +171,16 @@ impl Plans<'_> {
                 .unwrap_or_else(|_| rules::PlanCapabilities::all()),
             job_tenants: &BTreeSet::new(),
         };
+        let pools: Vec<String>;
         let replication = match (&at_source, &at_target) {
-            (Ok(here), Ok(there)) => Some(rules::Replication {
-                paired: is_peer(here, there) || is_peer(there, here),
-                pools: &here.pools,
-            }),
+            (Ok(here), Ok(there)) => {
+                let both = here.pools.iter().filter(|pool| there.pools.contains(pool));
+                pools = both.cloned().collect();
+                Some(rules::Replication {
+                    paired: is_peer(here, there) || is_peer(there, here),
+                    pools: &pools,
+                })
+            }
             _ => None,
         };
         let inputs = rules::PlanInputs {

@@ -99,7 +99,7 @@ pub struct PlanInputs<'a> {
 pub struct Replication<'a> {
     /// One of them has the other as its peer.
     pub paired: bool,
-    /// Pools of the Source's storage that replicate.
+    /// Pools that replicate on both sides.
     pub pools: &'a [String],
 }
 

@@ -23,7 +23,7 @@ pub(super) fn violations(storages: &Replication<'_>, world: &PlanWorld<'_>) -> V
             };
             if storages.pools.iter().all(|p| p != pool) {
                 let message = format!(
-                    "volume {id} of instance {} lies in pool {pool}, which does not mirror",
+                    "volume {id} of instance {} lies in pool {pool}, which does not mirror on both sides",
                     instance.name
                 );
                 found.push(
@@ -33,7 +33,7 @@ pub(super) fn violations(storages: &Replication<'_>, world: &PlanWorld<'_>) -> V
                         message,
                     )
                     .with("volume", id)
-                    .with_remedy("enable mirroring of the pool on both sides, or move the volume to one that mirrors"),
+                    .with_remedy("enable mirroring of the pool there, or move the volume to one that mirrors"),
                 );
             }
         }
