@@ -62,9 +62,13 @@ pub(crate) fn down(state: &State) -> Result<()> {
     supervisor.stop_group(Group::Infra, None, Duration::from_secs(30))
 }
 
-/// Removes what lies outside the state folder (network namespaces, bridges); everything is stopped already.
-pub(crate) fn purge(_state: &State) -> Result<()> {
-    network::purge()
+/// Removes what lies outside the state folder (network namespaces, bridges); everything is stopped already. A lab without
+/// clouds leaves the network of another one alone.
+pub(crate) fn purge(state: &State) -> Result<()> {
+    if state.openstack_dir().exists() {
+        network::purge()?;
+    }
+    Ok(())
 }
 
 /// Kills what the supervisor's kill of the site does not reach: its guests' emulators.
