@@ -10,11 +10,12 @@ use crate::points::no_snapshot;
 use crate::provider::{Ceph, refuse_secondary};
 use crate::rbd::args;
 use crate::spec::{ImageSpec, check_snapshot_name};
-use futures::future::{join_all, try_join, try_join_all, try_join3};
+use futures::future::{join_all, try_join, try_join_all};
 use ns_core::provider::{Role, TOKEN_KEY, Token};
 use ns_core::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// Features that a clone takes over from its parent. A journal is not among them: nothing replays it.
 const FEATURES: [&str; 5] = ["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"];
@@ -197,14 +198,17 @@ impl Ceph {
             return Err(refused("ceph.replicated", "the image replicates: it is not removed"));
         }
         let conflict = |code: &str, message: &str| Error::new(ErrorKind::Conflict, code, message).with("image", image);
-        let looks = (self.rbd.children(image), self.rbd.in_use(image), self.must_snaps(image));
-        let (children, in_use, snaps) = try_join3(looks.0, looks.1, looks.2).await?;
-        if let Some(child) = children.first() {
+        if let Some(child) = self.rbd.children(image).await?.first() {
             return Err(conflict("ceph.has_dependents", "the image has clones").with("clone", &child.image));
         }
-        if in_use {
-            return Err(conflict("ceph.in_use", "somebody has the image open"));
+        let began = self.clock.now();
+        while self.rbd.in_use(image).await? {
+            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.release_wait() {
+                return Err(conflict("ceph.in_use", "somebody has the image open"));
+            }
+            self.clock.sleep(Duration::from_secs(1)).await;
         }
+        let snaps = self.must_snaps(image).await?;
         for snap in snaps.iter().filter(|s| s.is_user() && s.is_protected()) {
             self.rbd
                 .change(args!["snap", "unprotect", image.snapshot_arg(&snap.name)])

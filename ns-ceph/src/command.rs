@@ -35,6 +35,8 @@ pub(crate) struct Call {
     /// Written to its standard input.
     pub(crate) input: Option<Input>,
     pub(crate) plain_exit: bool,
+    /// Nobody reads what it says: it may leave a daemon behind that keeps its output open for ever.
+    pub(crate) unheard: bool,
 }
 
 /// Bytes for standard input; may be secret.
@@ -112,8 +114,8 @@ async fn spawn(call: &Call) -> Result<Done> {
         } else {
             Stdio::null()
         })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(if call.unheard { Stdio::null() } else { Stdio::piped() })
+        .stderr(if call.unheard { Stdio::null() } else { Stdio::piped() })
         // A terminal's Ctrl-C is for the engine, which ends its calls in order.
         .process_group(0)
         .kill_on_drop(true)
@@ -192,6 +194,7 @@ mod tests {
             deadline: Duration::from_millis(deadline),
             input: None,
             plain_exit: false,
+            unheard: false,
         }
     }
 
@@ -286,6 +289,10 @@ mod tests {
         assert_eq!(done.stdout, b"UTC C none\n");
         let done = runner.run(call("kill -ABRT $$", Effect::Read, 5000)).await.unwrap();
         assert_eq!((done.code, done.error().kind()), (None, ErrorKind::Unavailable));
+        // A daemon that is left behind does not keep the call.
+        let mut c = call("sleep 3 & exit 0", Effect::Change, 2000);
+        c.unheard = true;
+        assert_eq!(runner.run(c).await.unwrap().code, Some(0));
         let mut c = call("", Effect::Read, 5000);
         c.program = "/nonexistent/rbd".into();
         assert_eq!(runner.run(c).await.unwrap_err().code(), "ceph.no_command");

@@ -122,6 +122,9 @@ pub struct Limits {
     /// How long a demotion, or the end of replication, waits for the peer to begin to follow this side after a hand-over:
     /// its daemon looks every 30 s.
     pub follow_wait_seconds: u64,
+    /// How long a removal waits for others to close the image. A killed client, one of ours too, counts as having it open for
+    /// 30 s.
+    pub release_wait_seconds: u64,
     /// After how long a forced promote counts as hanging behind the local mirror daemon. A sound one was measured at 5 s.
     pub force_promote_seconds: u64,
     /// The deadline of the forced promote after the daemon was stopped: 37 s were measured, 30 of them for the lock of
@@ -140,6 +143,7 @@ impl Default for Limits {
             copy_seconds: 24 * 3600,
             promote_wait_seconds: 30,
             follow_wait_seconds: 60,
+            release_wait_seconds: 40,
             force_promote_seconds: 25,
             force_promote_stopped_seconds: 120,
         }
@@ -149,6 +153,10 @@ impl Default for Limits {
 impl Limits {
     pub(crate) const fn promote_wait(&self) -> Duration {
         Duration::from_secs(self.promote_wait_seconds)
+    }
+
+    pub(crate) const fn release_wait(&self) -> Duration {
+        Duration::from_secs(self.release_wait_seconds)
     }
 
     pub(crate) const fn follow_wait(&self) -> Duration {
@@ -230,6 +238,7 @@ impl CephConfig {
             l.copy_seconds,
             l.promote_wait_seconds,
             l.follow_wait_seconds,
+            l.release_wait_seconds,
             l.force_promote_seconds,
             l.force_promote_stopped_seconds,
         ];

@@ -249,6 +249,7 @@ impl Rbd {
             deadline: Duration::from_secs(self.config.limits.change_seconds),
             input: None,
             plain_exit: true,
+            unheard: true,
         };
         self.runner.run(call).await?.ok().map(drop)
     }
@@ -303,6 +304,7 @@ impl Rbd {
             deadline: Duration::from_secs(deadline),
             input,
             plain_exit,
+            unheard: false,
         }
     }
 }

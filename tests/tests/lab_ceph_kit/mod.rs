@@ -217,8 +217,15 @@ impl StorageFixture for Lab {
     }
 }
 
-/// Removes an image whatever its state: the way an administrator would.
+/// Removes an image whatever its state: the way an administrator would. It may go by itself meanwhile.
 pub(crate) async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
+    match try_remove_image(side, image).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+async fn try_remove_image(side: Side, image: &StorageRef) -> Result<()> {
     let spec = arg(image);
     let Ok(info) = rbd(side, &["info", &spec, "--format", "json"]).await else {
         return Ok(());
@@ -251,10 +258,7 @@ pub(crate) async fn remove_image(side: Side, image: &StorageRef) -> Result<()> {
     if !snaps.is_empty() {
         rbd(side, &["snap", "purge", "--no-progress", &spec]).await?;
     }
-    match rbd(side, &["rm", "--no-progress", &spec]).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.map(drop),
-    }
+    rbd(side, &["rm", "--no-progress", &spec]).await.map(drop)
 }
 
 /// The primary with this identity on a side.
