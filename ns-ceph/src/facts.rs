@@ -206,6 +206,15 @@ pub(crate) fn newest_copy(points: &[(u64, Point)]) -> Option<u64> {
     covering_copy(points, 0)
 }
 
+/// The newest of the peer's snapshots that is complete here, by its id there.
+pub(crate) fn complete_of(points: &[(u64, Point)]) -> Option<u64> {
+    let complete = points.iter().filter_map(|(_, p)| match p {
+        Point::Copy { of, complete: true, .. } => Some(*of),
+        _ => None,
+    });
+    complete.max()
+}
+
 /// The demotion that this side's data ends with: `(primary's snapshot id, made here)`. Looks past what this side wrote
 /// as primary since, so that a promoted image still tells what it was promoted from.
 pub(crate) fn last_demotion(points: &[(u64, Point)], role: Role) -> Option<(u64, bool)> {
@@ -225,6 +234,28 @@ pub(crate) fn last_demotion(points: &[(u64, Point)], role: Role) -> Option<(u64,
         ) => Some((*of, false)),
         (id, Point::Own { demoted: true }) => Some((*id, true)),
         _ => None,
+    }
+}
+
+/// What a forced promotion would begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A complete copy, or what this side wrote itself.
+    Whole,
+    /// A copy that is not complete: the promotion rolls back to the one before.
+    MidCopy,
+    /// The same, and an earlier forced promotion was ended after it had left its own snapshot and before it had rolled
+    /// back. Measured: Ceph takes that snapshot for a complete one and promotes the half copied image as it is.
+    Torn,
+}
+
+pub(crate) fn ending(points: &[(u64, Point)]) -> Ending {
+    let mut newest = points.iter().rev().map(|(_, p)| p).peekable();
+    let interrupted = newest.next_if(|p| matches!(p, Point::Orphan)).is_some();
+    match newest.find(|p| !matches!(p, Point::Orphan)) {
+        Some(Point::Copy { complete: false, .. }) if interrupted => Ending::Torn,
+        Some(Point::Copy { complete: false, .. }) => Ending::MidCopy,
+        _ => Ending::Whole,
     }
 }
 

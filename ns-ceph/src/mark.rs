@@ -67,54 +67,61 @@ impl Proof {
     }
 }
 
-/// What the newest shipment wrote on the image: `SEQUENCE ORIGIN TIME`, and `first` when the first copy was not complete
-/// then. The time is when the shipment began: every write before it is where the stamp is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the newest shipment wrote on the image. It travels as metadata, which a replica may take over earlier than the data
+/// that it speaks of: by itself it proves nothing in snapshot mode, nor in journal mode when `first_copy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// Rises with every shipment of an image.
     pub(crate) sequence: u64,
     /// Id of the image that was primary: stamps of another primary, or of one thrown away since, prove nothing.
     pub(crate) origin: String,
+    /// When the shipment began: every write before it is where the stamp is proved to be.
     pub(crate) at: Timestamp,
     /// Journal mode: a first copy takes metadata over at its end, later than the snapshot that it copies; a stamp made in
     /// between is then ahead of the data. Such a stamp counts only together with its barrier, a marker snapshot that is
     /// left on the image until the next shipment.
+    #[serde(default)]
     pub(crate) first_copy: bool,
+    /// Snapshot mode: the primary's newest snapshot at that time. A complete copy of a later one holds all before `at`.
+    #[serde(default)]
+    pub(crate) after: Option<u64>,
+    /// The same of the shipment before, for a replica that has this stamp and not yet its data.
+    #[serde(default)]
+    pub(crate) earlier: Option<(u64, Timestamp)>,
 }
 
 impl Stamp {
     /// The stamp after `last`. Sequences follow the clock, so that they also rise over a change of sides.
-    pub(crate) fn after(last: Option<&Self>, origin: &str, at: Timestamp, first_copy: bool) -> Self {
+    pub(crate) fn next(last: Option<&Self>, origin: &str, at: Timestamp) -> Self {
         let clock = u64::try_from(at.as_microsecond()).unwrap_or(0);
         let sequence = last.map_or(clock, |l| clock.max(l.sequence + 1));
         Self {
             sequence,
             origin: origin.to_owned(),
             at,
-            first_copy,
+            first_copy: false,
+            after: None,
+            // Ids of another primary's snapshots cannot be compared.
+            earlier: last.filter(|l| l.origin == origin).and_then(|l| Some((l.after?, l.at))),
         }
     }
 
-    pub(crate) fn to_text(&self) -> String {
-        let first = if self.first_copy { " first" } else { "" };
-        format!("{} {} {}{first}", self.sequence, self.origin, self.at)
+    pub(crate) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|e| Error::new(ErrorKind::Internal, "ceph.stamp", "no stamp").with_source(e))
     }
 
     /// None for anything but a stamp: whatever is under the key then proves nothing.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(' ');
-        let (sequence, origin, at) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?.parse().ok()?);
-        let first_copy = match (parts.next(), parts.next()) {
-            (None, _) => false,
-            (Some("first"), None) => true,
-            _ => return None,
-        };
-        (sequence < u64::MAX).then(|| Self {
-            sequence,
-            origin: origin.to_owned(),
-            at,
-            first_copy,
-        })
+        serde_json::from_str(text).ok().filter(|s: &Self| s.sequence < u64::MAX)
+    }
+
+    /// Snapshot mode, of a stamp found on a replica of another image: up to when all writes are in the copy of the
+    /// primary's snapshot `complete`, as far as this stamp can tell.
+    pub(crate) fn covered_by(&self, complete: u64) -> Option<Timestamp> {
+        let this = self.after.map(|after| (after, self.at));
+        let mut shipments = this.into_iter().chain(self.earlier);
+        shipments.find(|(after, _)| complete > *after).map(|(_, at)| at)
     }
 
     /// The name of the marker snapshot of this stamp.
@@ -183,11 +190,11 @@ mod tests {
     #[test]
     fn sequences_rise_even_when_the_clock_does_not() {
         let now: Timestamp = "2026-11-21T19:30:02Z".parse().unwrap();
-        let first = Stamp::after(None, "a", now, false);
-        let second = Stamp::after(Some(&first), "a", now, false);
+        let first = Stamp::next(None, "a", now);
+        let second = Stamp::next(Some(&first), "a", now);
         assert_eq!(second.sequence, first.sequence + 1);
         let earlier: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-        assert!(Stamp::after(Some(&second), "b", earlier, false).sequence > second.sequence);
+        assert!(Stamp::next(Some(&second), "b", earlier).sequence > second.sequence);
     }
 
     #[test]
@@ -199,9 +206,8 @@ mod tests {
         };
         let stamp = |first_copy| Stamp {
             sequence: 8,
-            origin: "a".into(),
-            at: Timestamp::UNIX_EPOCH,
             first_copy,
+            ..Stamp::next(None, "a", Timestamp::UNIX_EPOCH)
         };
         assert!(stamp(false).proves(8, "a", &[]) && stamp(false).proves(7, "a", &[]));
         assert!(!stamp(false).proves(9, "a", &[]) && !stamp(false).proves(7, "b", &[]));
@@ -211,12 +217,32 @@ mod tests {
         assert_eq!(stamp(true).marker(), marker(8).name);
     }
 
+    /// A copy takes metadata over at its end: the stamp may be of a shipment, or of several, that the copy does not hold.
+    #[test]
+    fn a_stamp_ahead_of_its_data_does_not_count() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let stamp = |last: Option<&Stamp>, origin: &str, after, second| Stamp {
+            after: Some(after),
+            ..Stamp::next(last, origin, at(second))
+        };
+        let first = stamp(None, "a", 4, 100);
+        let second = stamp(Some(&first), "a", 6, 200);
+        let third = stamp(Some(&second), "a", 8, 300);
+        let times = |s: &Stamp| [4, 5, 7, 9].map(|complete| s.covered_by(complete).map(Timestamp::as_second));
+        assert_eq!(times(&first), [None, Some(100), Some(100), Some(100)]);
+        assert_eq!(times(&second), [None, Some(100), Some(200), Some(200)]);
+        assert_eq!(times(&third), [None, None, Some(200), Some(300)]);
+        assert_eq!(times(&stamp(Some(&third), "b", 8, 400)), [None, None, None, Some(400)]);
+        assert_eq!(times(&Stamp::next(None, "a", at(1))), [None; 4]);
+    }
+
     proptest! {
         #[test]
         fn stamps_come_back(sequence in 0..u64::MAX, origin in "[0-9a-f]{1,16}", second in 0..4_000_000_000_i64,
-                            first_copy: bool) {
-            let stamp = Stamp { sequence, origin, at: Timestamp::from_second(second).unwrap(), first_copy };
-            prop_assert_eq!(Stamp::parse(&stamp.to_text()), Some(stamp));
+                            first_copy: bool, after: Option<u64>, earlier: Option<u64>) {
+            let at = Timestamp::from_second(second).unwrap();
+            let stamp = Stamp { sequence, origin, at, first_copy, after, earlier: earlier.map(|e| (e, at)) };
+            prop_assert_eq!(Stamp::parse(&stamp.to_text().unwrap()), Some(stamp));
         }
 
         #[test]

@@ -108,8 +108,7 @@ impl Ceph {
                 .find(|(_, p)| *p == Point::Own { demoted: false })
                 .map(|(id, _)| *id)
         };
-        let before = newest(&self.must_snaps(image).await?);
-        self.stamp(image, info, false).await?;
+        let before = newest(&self.stamp(image, info).await?);
         self.rbd
             .change(args!["mirror", "image", "snapshot", image.arg()])
             .await?
@@ -131,7 +130,10 @@ impl Ceph {
     async fn ship_journal(&self, image: &ImageSpec, info: &Info) -> Result<u64> {
         // Asked before the stamp is written: a first copy that is complete now was complete then.
         let first_copy = !self.rbd.journal(image, info).await?.peers_complete();
-        let stamp = self.next_stamp(image, info, first_copy).await?;
+        let stamp = Stamp {
+            first_copy,
+            ..self.next_stamp(image, info).await?
+        };
         self.create_snapshot(image, &stamp.marker()).await?;
         self.write_stamp(image, &stamp).await?;
         // Markers would keep users from deleting their volume; only a first copy needs one to stay, and only the newest.
@@ -140,15 +142,19 @@ impl Ceph {
         Ok(stamp.sequence)
     }
 
-    /// Keeps the time on the image, to travel with it.
-    pub(crate) async fn stamp(&self, image: &ImageSpec, info: &Info, first_copy: bool) -> Result<()> {
-        let stamp = self.next_stamp(image, info, first_copy).await?;
-        self.write_stamp(image, &stamp).await
+    /// Snapshot mode: keeps the time on the image, to travel with the next mirror snapshot, and gives the snapshots before.
+    pub(crate) async fn stamp(&self, image: &ImageSpec, info: &Info) -> Result<Vec<Snap>> {
+        let stamp = self.next_stamp(image, info).await?;
+        // Asked after the time was taken: later snapshots hold all that was written before it.
+        let snaps = self.must_snaps(image).await?;
+        let after = Some(snaps.last().map_or(0, |s| s.id));
+        self.write_stamp(image, &Stamp { after, ..stamp }).await?;
+        Ok(snaps)
     }
 
-    async fn next_stamp(&self, image: &ImageSpec, info: &Info, first_copy: bool) -> Result<Stamp> {
+    async fn next_stamp(&self, image: &ImageSpec, info: &Info) -> Result<Stamp> {
         let last = self.read_stamp(image).await?;
-        Ok(Stamp::after(last.as_ref(), &info.id, self.clock.now(), first_copy))
+        Ok(Stamp::next(last.as_ref(), &info.id, self.clock.now()))
     }
 
     /// The stamp on this side of an image.
@@ -159,8 +165,9 @@ impl Ceph {
 
     /// Another process may write its stamp at the same time; an older one must not stand over this.
     async fn write_stamp(&self, image: &ImageSpec, stamp: &Stamp) -> Result<()> {
+        let text = stamp.to_text()?;
         for _ in 0..5 {
-            self.rbd.set_metadata(image, STAMP_KEY, &stamp.to_text()).await?;
+            self.rbd.set_metadata(image, STAMP_KEY, &text).await?;
             if self
                 .read_stamp(image)
                 .await?

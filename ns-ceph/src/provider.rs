@@ -21,6 +21,8 @@ pub struct Ceph {
     pub(crate) clock: Arc<dyn Clock>,
     /// Tokens of images by pool and id, as far as they have been looked at. An image keeps its id and its token for life.
     pub(crate) tokens: Mutex<HashMap<(PoolRef, String), Option<String>>>,
+    /// How many forced promotions need this side's mirror daemon to be stopped.
+    pub(crate) daemon_holders: Arc<tokio::sync::Mutex<u32>>,
 }
 
 impl Ceph {
@@ -42,6 +44,7 @@ impl Ceph {
             rbd: Arc::new(Rbd::new(config)),
             clock,
             tokens: Mutex::default(),
+            daemon_holders: Arc::default(),
         })
     }
 

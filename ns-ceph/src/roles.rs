@@ -4,7 +4,8 @@
 //! was promoted, wrote and was demoted since; those writes are then lost. So a promote here proves first that this side
 //! ends with exactly the demotion it is shown.
 
-use crate::facts::{Info, Point, is_unfollowed, last_demotion, mirror_points};
+use crate::config::DaemonControl;
+use crate::facts::{Ending, Info, Point, ending, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
 use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
 use crate::provider::{Ceph, refuse_unreplicated};
@@ -16,6 +17,7 @@ use ns_core::provider::{Decision, Mark, Role};
 use ns_core::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Between two tries of a promote that the storage does not accept yet.
 const RETRY: Duration = Duration::from_millis(500);
@@ -28,7 +30,7 @@ impl Ceph {
             self.wait_followed(image, &info).await?;
             match info.mode() {
                 Some(ReplicationMode::Journal) => self.remove_markers(image, u64::MAX).await?,
-                _ => self.stamp(image, &info, false).await?,
+                _ => drop(self.stamp(image, &info).await?),
             }
             let done = self.rbd.change(args!["mirror", "image", "demote", image.arg()]).await?;
             // 22: not primary any more; what it is instead is read next.
@@ -185,11 +187,21 @@ impl Ceph {
             )
             .with("image", image));
         }
-        let limits = &self.config().limits;
         tracing::warn!(%image, decision = decision.id, operator = decision.operator, "forced promotion");
-        match self.try_force(image, limits.force_promote_seconds).await {
-            Err(error) if error.code() == "ceph.deadline" => {}
-            result => return result,
+        match self.ending_to_force(image, &info).await? {
+            Ending::Whole => match self.try_force(image, self.config().limits.force_promote_seconds).await {
+                Err(error) if error.code() == "ceph.deadline" => {}
+                result => return result,
+            },
+            // Never begun while it may hang: ended half way, it leaves an image that can only be promoted torn.
+            _ if self.config().mirror_daemon.is_some() => {}
+            _ => {
+                if self.wait_let_go(image, &info).await? {
+                    return self
+                        .try_force(image, self.config().limits.force_promote_stopped_seconds)
+                        .await;
+                }
+            }
         }
         // The local mirror daemon holds the image's lock and waits for the dead peer. Nothing but its end frees it.
         let Some(daemon) = &self.config().mirror_daemon else {
@@ -204,17 +216,61 @@ impl Ceph {
                           the commands for it in the configuration (mirror_daemon)",
             ));
         };
-        let mut restart = Restart {
+        let stopped = self.stop_daemon(daemon).await.map_err(|e| e.with("image", image))?;
+        let result = match self.ending_to_force(image, &info).await {
+            Ok(_) => {
+                self.try_force(image, self.config().limits.force_promote_stopped_seconds)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        result.and(stopped.end().await)
+    }
+
+    /// With what a forced promotion would begin; refused when that would be a torn image.
+    async fn ending_to_force(&self, image: &ImageSpec, info: &Info) -> Result<Ending> {
+        if info.mode() == Some(ReplicationMode::Journal) {
+            return Ok(Ending::Whole);
+        }
+        match ending(&mirror_points(&self.must_snaps(image).await?)) {
+            Ending::Torn => Err(Error::new(
+                ErrorKind::Refused,
+                "ceph.promote_interrupted",
+                "an earlier forced promotion was interrupted in the middle of a copy: promoted now, the image would be half \
+                 new and half old",
+            )
+            .with("image", image)
+            .with_remedy("recover from a clone of a recovery point of this image")),
+            other => Ok(other),
+        }
+    }
+
+    /// Waits until the copy is complete or nobody, the mirror daemon included, has the image open; whether that came true.
+    async fn wait_let_go(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
+        let began = self.clock.now();
+        while self.rbd.in_use(image).await? && self.ending_to_force(image, info).await? == Ending::MidCopy {
+            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.release_wait() {
+                return Ok(false);
+            }
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
+        Ok(true)
+    }
+
+    /// Several promotions at once share one stop: the daemon starts again after the last of them.
+    async fn stop_daemon(&self, daemon: &DaemonControl) -> Result<Stopped> {
+        let mut holders = self.daemon_holders.clone().lock_owned().await;
+        // From here on it is started again even when the stop fails or this is dropped.
+        *holders += 1;
+        let stopped = Stopped {
             rbd: self.rbd.clone(),
-            command: daemon.start.clone(),
+            holders: self.daemon_holders.clone(),
+            start: Some(daemon.start.clone()),
         };
-        let stopped = self.rbd.hook("stop rbd-mirror", &daemon.stop).await;
-        let result = match stopped {
-            Ok(()) => self.try_force(image, limits.force_promote_stopped_seconds).await,
-            Err(error) => Err(error.with("image", image)),
-        };
-        let command = std::mem::take(&mut restart.command);
-        result.and(self.rbd.hook("start rbd-mirror", &command).await)
+        if *holders == 1 {
+            self.rbd.hook("stop rbd-mirror", &daemon.stop).await?;
+        }
+        Ok(stopped)
     }
 
     async fn try_force(&self, image: &ImageSpec, seconds: u64) -> Result<()> {
@@ -257,25 +313,48 @@ impl Ceph {
     }
 }
 
-/// Starts the mirror daemon when the promotion is dropped half way: all other images depend on it.
-struct Restart {
+/// The mirror daemon is stopped while any of these lives. It is started again when a promotion is dropped half way as well:
+/// all other images depend on it.
+struct Stopped {
     rbd: Arc<Rbd>,
-    command: Vec<String>,
+    holders: Arc<Mutex<u32>>,
+    start: Option<Vec<String>>,
 }
 
-impl Drop for Restart {
-    fn drop(&mut self) {
-        let command = std::mem::take(&mut self.command);
-        if command.is_empty() {
-            return;
+impl Stopped {
+    async fn end(mut self) -> Result<()> {
+        match self.start.clone() {
+            Some(command) => {
+                let result = let_go(&self.rbd, &self.holders, &command).await;
+                self.start = None;
+                result
+            }
+            None => Ok(()),
         }
-        let rbd = self.rbd.clone();
+    }
+}
+
+async fn let_go(rbd: &Rbd, holders: &Mutex<u32>, command: &[String]) -> Result<()> {
+    let mut holders = holders.lock().await;
+    let result = if *holders > 1 {
+        Ok(())
+    } else {
+        rbd.hook("start rbd-mirror", command).await
+    };
+    *holders = holders.saturating_sub(1);
+    result
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let Some(command) = self.start.take() else { return };
+        let (rbd, holders) = (self.rbd.clone(), self.holders.clone());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             tracing::error!(?command, "rbd-mirror is stopped and cannot be started from here");
             return;
         };
         runtime.spawn(async move {
-            if let Err(error) = rbd.hook("start rbd-mirror", &command).await {
+            if let Err(error) = let_go(&rbd, &holders, &command).await {
                 tracing::error!(%error, "rbd-mirror is stopped and did not start again");
             }
         });

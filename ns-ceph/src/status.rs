@@ -3,7 +3,7 @@
 //! A dead primary looks `up+replaying` for minutes, two primaries look healthy: state words decide nothing here except an
 //! error that the daemon itself ran into. The report's age goes with every status, for the caller to judge.
 
-use crate::facts::{Info, MirrorStatus, Point, Snap, mirror_points, newest_copy};
+use crate::facts::{Info, MirrorStatus, Point, Snap, complete_of, mirror_points, newest_copy};
 use crate::provider::Ceph;
 use crate::spec::ImageSpec;
 use futures::future::try_join;
@@ -82,19 +82,14 @@ impl Ceph {
         report: Option<&MirrorStatus>,
     ) -> Result<Option<Timestamp>> {
         let reported = report.and_then(|r| Timestamp::from_second(r.replaying().local_snapshot_timestamp?).ok());
-        let whole = match info.mode() {
-            Some(ReplicationMode::Journal) => true,
-            // Metadata is taken over with a copy, before that copy counts as complete.
-            _ => !matches!(
-                mirror_points(snaps).last(),
-                Some((_, Point::Copy { complete: false, .. } | Point::Orphan))
-            ),
-        };
-        let stamp = self
-            .read_stamp(image)
-            .await?
-            .filter(|s| whole && s.proves(s.sequence, &s.origin, snaps));
-        Ok(reported.max(stamp.map(|s| s.at)))
+        let stamp = self.read_stamp(image).await?;
+        let stamped = stamp.and_then(|stamp| match info.mode() {
+            Some(ReplicationMode::Journal) => stamp.proves(stamp.sequence, &stamp.origin, snaps).then_some(stamp.at),
+            // Written here, as primary, and handed over since: the peer began with all of it.
+            _ if stamp.origin == info.id => Some(stamp.at),
+            _ => stamp.covered_by(complete_of(&mirror_points(snaps))?),
+        });
+        Ok(reported.max(stamped))
     }
 }
 

@@ -159,6 +159,88 @@ async fn a_hanging_promote_with_daemon_control() {
     assert!(!fake.path("stopped").exists());
 }
 
+/// [`REPLICA`] in the middle of a second copy, and with these snapshots on top.
+fn mid_copy(more: &str) -> String {
+    let second = r#","primary_snap_id":9,"mirror_peer_uuids":[]}},{"id":6,"name":".mirror.y","size":1,"protected":"false","timestamp":"",
+        "namespace":{"type":"mirror","state":"non-primary","complete":false,"primary_mirror_uuid":"u","primary_snap_id":10,
+        "mirror_peer_uuids":[]}}"#;
+    let first = r#","primary_snap_id":9,"mirror_peer_uuids":[]}}"#;
+    let cases = REPLICA.replace(first, &format!("{second}{more}"));
+    cases.replace(
+        "*) exit 2;;",
+        r#""status volumes/v1 "*) [ -e released ] || w='{"client":1}'; echo '{"watchers":['$w']}';; *) exit 2;;"#,
+    )
+}
+
+/// In the middle of a copy a promotion is not even tried while the daemon may hold the image: killed, it would leave the
+/// image so that Ceph promotes it torn.
+#[tokio::test]
+async fn a_promote_in_mid_copy_is_not_begun_to_be_killed() {
+    let fake = Fake::new(&mid_copy(""));
+    with_daemon(&fake).force_promote(&image(), &decision()).await.unwrap();
+    let promoted = |l: &&String| l.contains("promote") || !l.starts_with("rbd");
+    let log = fake.log();
+    let steps: Vec<_> = log.iter().filter(promoted).map(String::as_str).collect();
+    assert_eq!(steps, ["stop", "rbd mirror image promote --force volumes/v1", "start"]);
+
+    let fake = Fake::new(&mid_copy("").replace("[ -e stopped ] || exec sleep 60;", ""));
+    let mut config = fake.config();
+    config.limits.release_wait_seconds = 1;
+    let ceph = Ceph::new(config).unwrap();
+    let error = ceph.force_promote(&image(), &decision()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Timeout, "ceph.promote_hangs"));
+    assert_eq!(fake.log().iter().filter(promoted).count(), 0, "{:?}", fake.log());
+    // The operator has stopped the daemon.
+    fs::write(fake.path("released"), "").unwrap();
+    ceph.force_promote(&image(), &decision()).await.unwrap();
+}
+
+/// What an interrupted promotion in mid-copy left behind is not promoted.
+#[tokio::test]
+async fn a_torn_image_is_not_promoted() {
+    let orphan = r#",{"id":7,"name":".mirror.z","size":1,"protected":"false","timestamp":"","namespace":{"type":"mirror",
+        "state":"non-primary","complete":true,"primary_mirror_uuid":"","primary_snap_id":18446744073709551614,
+        "mirror_peer_uuids":[]}}"#;
+    let fake = Fake::new(&mid_copy(orphan));
+    let error = with_daemon(&fake)
+        .force_promote(&image(), &decision())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Refused, "ceph.promote_interrupted"),
+        "{error:?}"
+    );
+    assert!(
+        !fake.log().iter().any(|l| l.contains("promote") || l == "stop"),
+        "{:?}",
+        fake.log()
+    );
+}
+
+/// Several promotions need the daemon stopped: it starts after the last.
+#[tokio::test]
+async fn promotions_share_one_stop_of_the_daemon() {
+    let fake = Fake::new(&mid_copy("").replace("touch promoted", "sleep 0.5; touch promoted"));
+    let ceph = with_daemon(&fake);
+    let (image, decision) = (image(), decision());
+    let (one, two) = tokio::join!(ceph.force_promote(&image, &decision), async {
+        wait(|| fake.log().iter().any(|l| l.contains("promote"))).await;
+        ceph.force_promote(&image, &decision).await
+    });
+    one.unwrap();
+    two.unwrap();
+    let log = fake.log();
+    let steps: Vec<_> = log
+        .iter()
+        .filter(|l| !l.starts_with("rbd"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(steps, ["stop", "start"]);
+    let last = log.iter().rposition(|l| l.contains("promote")).unwrap();
+    assert!(log.iter().position(|l| l == "start").unwrap() > last, "{log:?}");
+}
+
 /// Dropped while the daemon is stopped: it is started again, for all other images depend on it.
 #[tokio::test]
 async fn a_dropped_promote_starts_the_daemon_again() {

@@ -73,6 +73,8 @@ pub(crate) async fn rbd_output(side: Side, args: &[&str], input: &[u8]) -> Outpu
         .arg("--conf")
         .arg(dir.join("ceph.conf"))
         .args(["--id", "admin", "--client_mount_timeout", "10"])
+        // Longer than a killed client's lock lives; a sick lab ends a test and does not hang it.
+        .args(["--rados_osd_op_timeout", "60", "--rados_mon_op_timeout", "60"])
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -97,6 +99,7 @@ pub(crate) async fn rbd_in(side: Side, args: &[&str], input: &[u8]) -> Result<Ve
         Some(2) => ErrorKind::NotFound,
         Some(16 | 39) => ErrorKind::Conflict,
         Some(30) => ErrorKind::Refused,
+        Some(110) => ErrorKind::Unavailable,
         _ => ErrorKind::Rejected,
     };
     let said = String::from_utf8_lossy(&output.stderr);
@@ -212,8 +215,13 @@ impl StorageFixture for Lab {
     async fn remove_image(&self, side: Side, image: &StorageRef) -> Result<()> {
         remove_image(side, image).await
     }
+    /// Cases wait for the daemons' 30 s rounds most of the time; a look costs several processes.
     fn concurrency(&self) -> usize {
-        4
+        8
+    }
+    async fn settle(&self) -> Result<()> {
+        SystemClock.sleep(Duration::from_secs(2)).await;
+        Ok(())
     }
 }
 
