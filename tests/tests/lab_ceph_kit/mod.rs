@@ -217,7 +217,7 @@ impl StorageFixture for Lab {
     }
     /// Cases wait for the daemons' 30 s rounds most of the time; a look costs several processes.
     fn concurrency(&self) -> usize {
-        8
+        4
     }
     async fn settle(&self) -> Result<()> {
         SystemClock.sleep(Duration::from_secs(2)).await;
