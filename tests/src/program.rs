@@ -139,7 +139,8 @@ impl Program {
 
     /// Runs a command, kills it (SIGKILL) `times` times, each time after what `moment` says, and continues with `resume`; the
     /// last run goes to its end. What dies before its job is in the store is asked for again, as an operator would, and like a
-    /// run that ends before its moment it does not count as killed. `moment` is told whether it is about a `resume`.
+    /// run that ends before its moment it does not count as killed. `moment` is told whether it is about a `resume`, and how
+    /// often the job was not in the store yet.
     ///
     /// # Errors
     /// When a run fails.
@@ -147,19 +148,20 @@ impl Program {
         &mut self,
         args: &[&str],
         times: usize,
-        mut moment: impl FnMut(bool) -> Duration,
+        mut moment: impl FnMut(bool, u64) -> Duration,
         limit: Duration,
     ) -> Result<Vec<Killed>> {
         let before = self.recoveries().await?;
-        let mut kills = Vec::new();
+        let (mut kills, mut early) = (Vec::new(), 0);
         let mut next = args.to_vec();
         while kills.len() < times {
             let resumed = !kills.is_empty();
-            let Some(after) = self.run_until(&next, moment(resumed)).await? else {
+            let Some(after) = self.run_until(&next, moment(resumed, early)).await? else {
                 return Ok(kills);
             };
             let taken = |job: &JobSummary| !before.iter().any(|b| b.id == job.id && b.state == job.state);
             if !resumed && !self.recoveries().await?.iter().any(taken) {
+                early += 1;
                 continue;
             }
             kills.push(Killed {

@@ -56,8 +56,11 @@ impl Run {
     /// Runs a command to its end through `times` kills at random moments of its first seconds.
     async fn killed(&mut self, args: &[&str], times: usize) -> Result<()> {
         let moments = &mut self.moments;
-        // The first run looks at both sites before it has a job.
-        let moment = |resumed| moments.next(300, if resumed { 6_000 } else { 9_000 });
+        // The first run looks at both sites before it has a job, for as long as they take to answer.
+        let moment = |resumed, early| match resumed {
+            true => moments.next(300, 6_000),
+            false => moments.next(300 + early * 1_500, 9_000 + early * 3_000),
+        };
         let kills = self
             .program
             .run_killed(args, times, moment, Duration::from_secs(900))
