@@ -12,28 +12,26 @@ use ns_core::model::ReplicationMode;
 use ns_core::provider::StorageProvider;
 use std::time::Instant;
 
-async fn suite(mode: ReplicationMode) {
-    let began = Instant::now();
+/// The behaviour suite of all storage providers, in both modes at once: most of it is waiting for the mirror daemons.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conformance_in_both_modes() {
     // One case by name, while working on it.
     let only = std::env::var("NEVERSTOP_CASE").ok();
     let wanted = |name: &str| only.as_deref().is_none_or(|o| name.contains(o));
-    let report = conformance::storage_only(&Lab::new(mode), &wanted).await;
-    println!("{mode:?} mode, {:.0} s\n{report}", began.elapsed().as_secs_f32());
-    assert!(
-        report.is_ok() && !report.passed.is_empty(),
-        "{} cases failed",
-        report.failed.len()
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn conformance_snapshot_mode() {
-    suite(ReplicationMode::Snapshot).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn conformance_journal_mode() {
-    suite(ReplicationMode::Journal).await;
+    let suite = async |mode| {
+        let began = Instant::now();
+        let report = conformance::storage_only(&Lab::new(mode), &wanted).await;
+        println!("{mode:?} mode, {:.0} s\n{report}", began.elapsed().as_secs_f32());
+        report
+    };
+    let (snapshot, journal) = tokio::join!(suite(ReplicationMode::Snapshot), suite(ReplicationMode::Journal));
+    for report in [snapshot, journal] {
+        assert!(
+            report.is_ok() && !report.passed.is_empty(),
+            "{} cases failed",
+            report.failed.len()
+        );
+    }
 }
 
 /// CL-02, SEC-09: the engine's user has all it needs, the pools are paired, deletions are warned of.
