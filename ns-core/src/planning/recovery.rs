@@ -101,11 +101,46 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
             task.order = order;
         }
     }
+    one_by_one(&mut graph, inputs, &servers)?;
     for (id, (_, last)) in &servers {
         graph.needed_by(last, id);
     }
     graph.in_order()?;
     Ok(graph)
+}
+
+/// Servers that share a volume are made one after the other: a cloud reserves a volume for one server at a time, and a
+/// request that is refused for it leaves what it had reserved before (seen in the lab).
+fn one_by_one(
+    graph: &mut TaskGraph,
+    inputs: &RecoveryInputs<'_>,
+    servers: &BTreeMap<&CloudId, (TaskKey, TaskKey)>,
+) -> Result<()> {
+    // Along the boot order, so that no two chains contradict each other.
+    let place: BTreeMap<TaskKey, usize> = (graph.in_order()?.iter().enumerate())
+        .map(|(place, task)| (task.key.clone(), place))
+        .collect();
+    let mut users: BTreeMap<&CloudId, BTreeMap<usize, &TaskKey>> = BTreeMap::new();
+    for (id, (server, _)) in servers {
+        let volumes = inputs
+            .inventory
+            .instances
+            .get(*id)
+            .into_iter()
+            .flat_map(|i| &i.volume_ids);
+        for volume in volumes {
+            let at = place.get(server).copied().unwrap_or_default();
+            users.entry(volume).or_default().insert(at, server);
+        }
+    }
+    for chain in users.values() {
+        for (first, then) in chain.values().zip(chain.values().skip(1)) {
+            if let Some(task) = graph.tasks.get_mut(*then) {
+                task.order.insert((*first).clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn hole(what: &str, id: &CloudId) -> Error {

@@ -198,7 +198,11 @@ fn point() -> RecoveryPoint {
 }
 
 fn recovery(data: RecoveryData<'_>, isolated: bool, only: &[&str]) -> TaskGraph {
-    let (plan, inventory) = (plan(), inventory());
+    recovery_of(&plan(), data, isolated, only)
+}
+
+fn recovery_of(plan: &RecoveryPlan, data: RecoveryData<'_>, isolated: bool, only: &[&str]) -> TaskGraph {
+    let inventory = inventory();
     let instances = only.iter().map(|i| id(i)).collect();
     let target_flavors = BTreeMap::from([(
         id("f-b"),
@@ -209,7 +213,7 @@ fn recovery(data: RecoveryData<'_>, isolated: bool, only: &[&str]) -> TaskGraph 
     )]);
     plan_recovery(&RecoveryInputs {
         job_id: &JobId::new("j1"),
-        plan: &plan,
+        plan,
         instances: &instances,
         inventory: &inventory,
         target_flavors: &target_flavors,
@@ -341,6 +345,30 @@ fn boot_order_orders_without_making_dependent() {
         alone.tasks[&TaskKey::new("server/web")].order.is_empty(),
         "who is left out is not waited for"
     );
+}
+
+/// A cloud reserves a shared volume for one server at a time. One that fails does not hold the next one up, and a boot order
+/// the other way round is followed.
+#[test]
+fn servers_that_share_a_volume_are_made_one_by_one() {
+    let order = |graph: &TaskGraph, server: &str| graph.tasks[&TaskKey::new(format!("server/{server}"))].order.clone();
+    let after = |server: &str| BTreeSet::from([TaskKey::new(format!("server/{server}"))]);
+    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let orders = (order(&graph, "db1"), order(&graph, "db2"));
+    assert!(
+        orders == (after("db2"), BTreeSet::new()) || orders == (BTreeSet::new(), after("db1")),
+        "{orders:?}"
+    );
+    assert!(!comes_after(&graph, "server/db2", "server/db1") && !comes_after(&graph, "server/db1", "server/db2"));
+    for (first, then) in [("db1", "db2"), ("db2", "db1")] {
+        let mut plan = plan();
+        plan.mapping.instances.entry(id(then)).or_default().boot_after = BTreeSet::from([id(first)]);
+        let graph = recovery_of(&plan, RecoveryData::HandOver, false, ALL);
+        assert_eq!(
+            (order(&graph, first), order(&graph, then)),
+            (BTreeSet::new(), after(first))
+        );
+    }
 }
 
 /// OPEN-15: a flavour of the same size is used; the group named `default` cannot be made and gets another name.
