@@ -267,7 +267,6 @@ impl MirrorDaemon {
         let start = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap();
         let path = lab().join(format!("run/ceph-{}-rbd-mirror.json", lab_ceph_kit::letter(self.side)));
         let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!(record["pid"], self.id);
         record["pid"] = id.into();
         record["start"] = start.parse::<u64>().unwrap().into();
         fs::write(&path, serde_json::to_vec_pretty(&record).unwrap()).unwrap();

@@ -79,11 +79,11 @@ impl<'a> Cluster<'a> {
         };
         self.write_conf(&fsid, &address)?;
         self.make_monitor(&fsid, &address)?;
-        self.start_daemon("mon", "ceph-mon", "a")?;
+        self.start_daemon("mon", &["ceph-mon"], "a")?;
         self.wait_monitor()?;
-        self.start_daemon("mgr", "ceph-mgr", "x")?;
+        self.start_daemon("mgr", &["ceph-mgr"], "x")?;
         self.make_osd()?;
-        self.start_daemon("osd", "ceph-osd", "0")?;
+        self.start_daemon("osd", &["ceph-osd"], "0")?;
         // nothing to predict about a file's health, and its own pool would only cost time
         self.ceph(&[
             "config",
@@ -111,7 +111,7 @@ impl<'a> Cluster<'a> {
             ("mgr", "ceph-mgr", "x"),
             ("osd", "ceph-osd", "0"),
         ] {
-            started |= self.start_daemon(kind, program, id)?;
+            started |= self.start_daemon(kind, &[program], id)?;
         }
         if started {
             self.wait_monitor()?;
@@ -167,15 +167,12 @@ impl<'a> Cluster<'a> {
         Ok(run(command.env_remove("CEPH_ARGS"), CALL)?.stdout)
     }
 
-    /// Starts a daemon of this cluster unless it runs; returns whether it did.
-    pub(super) fn start_daemon(&self, kind: &str, program: &str, id: &str) -> Result<bool> {
-        let args: [OsString; 5] = [
-            "-f".into(),
-            "--id".into(),
-            id.into(),
-            "--conf".into(),
-            self.conf().into(),
-        ];
+    /// Starts a daemon of this cluster, a program with its first arguments, unless it runs; returns whether it did.
+    pub(super) fn start_daemon(&self, kind: &str, program: &[&str], id: &str) -> Result<bool> {
+        let (program, first) = program.split_first().context("a daemon is a program")?;
+        let conf = self.conf();
+        let last = ["-f", "--id", id, "--conf"].into_iter().map(OsString::from);
+        let args = first.iter().map(OsString::from).chain(last).chain([conf.into()]);
         // rbd-mirror opens its pools by CEPH_CONF, whatever its arguments say
         let spec = Spec::new(Group::Ceph, Some(self.site), self.name(kind), program, args)
             .env("CEPH_CONF", self.conf())

@@ -9,6 +9,9 @@ use serde_json::Value;
 use std::{fs, time::Duration};
 
 const KIND: &str = "rbd-mirror";
+/// Starts the daemon again when it aborts, as the distribution's unit does: this one does so now and then when many images
+/// come and go at once (`AsyncOpTracker.cc: FAILED ceph_assert(m_pending_ops == 0)`). A killed one stays away.
+const KEEP: &str = r#"trap : TERM; while "$0" "$@"; [ $? -eq 134 ]; do sleep 1; done"#;
 /// What the daemon's user may do (monitor, OSD, manager).
 pub(super) const CAPS: [&str; 3] = ["profile rbd-mirror", "profile rbd", "profile rbd"];
 /// Two rounds of the daemon's status, which it posts every 30 s, and some.
@@ -59,7 +62,7 @@ pub(super) fn pair(one: &Cluster<'_>, other: &Cluster<'_>) -> Result<()> {
 /// Starts the site's daemon unless it runs.
 pub(super) fn run(cluster: &Cluster<'_>) -> Result<()> {
     cluster
-        .start_daemon(KIND, "rbd-mirror", &user(cluster.site()))
+        .start_daemon(KIND, &["/bin/sh", "-c", KEEP, "rbd-mirror"], &user(cluster.site()))
         .map(drop)
 }
 
