@@ -224,11 +224,20 @@ impl MirrorDaemon {
         ids.first().copied()
     }
 
+    /// The process that the lab started and keeps a record of: it starts the daemon again when that aborts.
+    fn keeper(id: u32) -> u32 {
+        // The sixth field, the session; the second one, a name in brackets, is left out.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let session = stat.rsplit(')').next().unwrap().split_whitespace().nth(3).unwrap();
+        session.parse().unwrap()
+    }
+
     /// How to stop and start it, as a host would say it.
     fn new(side: Side) -> Self {
         let id = Self::find(side).unwrap();
-        let read = |what: &str| fs::read_to_string(format!("/proc/{id}/{what}")).unwrap();
-        let folder = fs::read_link(format!("/proc/{id}/cwd")).unwrap();
+        let keeper = Self::keeper(id);
+        let read = |what: &str| fs::read_to_string(format!("/proc/{keeper}/{what}")).unwrap();
+        let folder = fs::read_link(format!("/proc/{keeper}/cwd")).unwrap();
         let log = lab().join(format!("log/ceph-{}-rbd-mirror.log", lab_ceph_kit::letter(side)));
         let words = |text: &str| text.split_terminator('\0').map(str::to_owned).collect::<Vec<_>>();
         let quote = |word: &String| format!("'{}'", word.replace('\'', r"'\''"));
@@ -262,6 +271,7 @@ impl MirrorDaemon {
 
     /// Puts another process into the record that the lab keeps of it.
     fn record(&self, id: u32) {
+        let id = Self::keeper(id);
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
         // Field 22 is the start time; field 2, a name in brackets, is left out.
         let start = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap();
