@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 const LONG: Duration = Duration::from_secs(180);
 
-/// Ids of the processes of a site whose program's name is wanted.
+/// Ids of the daemons of a site whose program's name is wanted. The shell that keeps one of them is none.
 fn processes(side: Side, wanted: impl Fn(&str) -> bool) -> Vec<u32> {
     let conf = lab()
         .canonicalize()
@@ -38,7 +38,8 @@ fn processes(side: Side, wanted: impl Fn(&str) -> bool) -> Vec<u32> {
         };
         let args: Vec<_> = line.split('\0').collect();
         let name = args[0].rsplit('/').next().unwrap_or_default();
-        args.contains(&conf) && args.contains(&"-f") && wanted(name)
+        let daemon = name.starts_with("ceph-") || name == "rbd-mirror";
+        daemon && args.contains(&conf) && args.contains(&"-f") && wanted(name)
     });
     found.collect()
 }
