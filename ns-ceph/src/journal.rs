@@ -109,6 +109,11 @@ impl Journal {
         !self.peers.is_empty() && self.peers.values().all(|p| p.complete)
     }
 
+    /// On a primary: whether a peer has begun its first copy and not completed it.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.peers.values().any(|p| !p.complete)
+    }
+
     /// On a primary: whether it was promoted after a demotion and a peer has not replayed anything since (see
     /// [`crate::facts::is_unfollowed`], where the same is said of snapshot mode).
     pub(crate) fn is_unfollowed(&self) -> bool {
@@ -314,7 +319,7 @@ value (51 bytes) :
                 }
             )])
         );
-        assert!(journal.peers_complete() && journal.has_replayed() && !journal.is_demoted());
+        assert!(journal.peers_complete() && !journal.is_copied() && journal.has_replayed() && !journal.is_demoted());
         let last = journal.tags.last().unwrap();
         assert_eq!(
             (last.id, last.position),
@@ -331,7 +336,8 @@ value (51 bytes) :
         let syncing = LISTING
             .replace("36 36 64 01 00 00 00 ", "36 36 64 00 00 00 00 ")
             .replace("38 36 36 64 01 00 00 00", "38 36 36 64 00 00 00 00");
-        assert!(!Journal::parse(syncing.as_bytes()).unwrap().peers_complete());
+        let syncing = Journal::parse(syncing.as_bytes()).unwrap();
+        assert!(!syncing.peers_complete() && syncing.is_copied());
     }
 
     fn journal(tags: &[(&str, &str, u64, u64)]) -> Journal {

@@ -27,6 +27,7 @@ impl Ceph {
         let info = self.rbd.must_info(image).await?;
         refuse_unreplicated(image, info.role())?;
         if info.role() == Role::Primary {
+            self.wait_copied(image, &info).await?;
             self.wait_followed(image, &info).await?;
             match info.mode() {
                 Some(ReplicationMode::Journal) => self.remove_markers(image, u64::MAX).await?,
@@ -51,6 +52,29 @@ impl Ceph {
             .with("image", image)
         })?;
         self.proof(&info, what)?.to_mark()
+    }
+
+    /// Journal mode: waits until a first copy that has begun is complete. A daemon that stops before it has noted so makes
+    /// the copy again, and for that it writes to the primary (seen in the lab: demoted before, the image is copied by
+    /// nobody and primary nowhere, for ever).
+    async fn wait_copied(&self, image: &ImageSpec, info: &Info) -> Result<()> {
+        if info.mode() != Some(ReplicationMode::Journal) {
+            return Ok(());
+        }
+        let began = self.clock.now();
+        while self.rbd.journal(image, info).await?.is_copied() {
+            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.follow_wait() {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "ceph.first_copy",
+                    "the peer has not completed its first copy: demoted now, the image could never be handed over",
+                )
+                .with("image", image)
+                .with_remedy("wait until the first copy is complete; see that the peer's rbd-mirror runs"));
+            }
+            self.clock.sleep(RETRY).await;
+        }
+        Ok(())
     }
 
     /// Waits until the peer follows this primary: before that, neither a demotion nor the end of replication would ever

@@ -329,6 +329,12 @@ async fn what_has_not_arrived_is_not_promoted() {
         lab.a.enable_replication(image, lab.mode).await.unwrap();
         let mark = lab.a.ship(image, None).await.unwrap();
         arrival(&lab.b, image, &mark).await;
+        // Journal mode: before the daemon has noted that its first copy is complete, a demotion is refused.
+        let replicating = || async {
+            let status = lab.b.status(image).await.unwrap();
+            (status.phase == ReplicationPhase::Replicating).then_some(())
+        };
+        eventually("B replicates", LONG, replicating).await;
     }))
     .await;
     let frozen = Frozen::new(Side::Secondary, |name| name == "rbd-mirror");
