@@ -252,6 +252,9 @@ async fn a_failed_adoption_can_be_repeated() {
     let missing = json!({"itemNotFound": {"code": 404, "message": "gone"}});
     once(&server, "GET", &at(&format!("volumes/{ID}")), 404, missing).await;
     shows(&server, &[whole("available")]).await;
+    // Another image of the pool went while Cinder looked through it.
+    let broken = json!({"computeFault": {"code": 500, "message": "The server has either erred or is incapable of performing the requested operation."}});
+    once(&server, "GET", &at("manageable_volumes/detail"), 500, broken).await;
     on(
         &server,
         "GET",

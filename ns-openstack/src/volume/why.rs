@@ -2,6 +2,7 @@
 
 use crate::error::Service::Volume;
 use crate::inventory::volume::Pool;
+use crate::poll::Poll;
 use crate::session::Session;
 use ns_core::provider::AdoptSpec;
 use ns_core::{Error, ErrorKind, Result};
@@ -31,6 +32,9 @@ struct Manageable {
     #[serde(default)]
     reason_not_safe: Option<String>,
 }
+
+/// How often the pool is looked through before an error counts.
+const LOOKS: u32 = 4;
 
 #[derive(Debug, Deserialize)]
 struct Reference {
@@ -116,11 +120,20 @@ async fn manageable(session: &Session, pool: &Pool) -> Result<Vec<Manageable>> {
         #[serde(rename = "manageable-volumes")]
         images: Vec<Manageable>,
     }
-    let call = session
-        .get(Volume, &["manageable_volumes", "detail"])
-        .query("host", &pool.name);
-    let list: List = call.version(MANAGEABLE).timeout(MANAGEABLE_TIMEOUT).json().await?;
-    Ok(list.images)
+    let mut poll = Poll::new(&session.config.timing);
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let call = session
+            .get(Volume, &["manageable_volumes", "detail"])
+            .query("host", &pool.name);
+        let list: Result<List> = call.version(MANAGEABLE).timeout(MANAGEABLE_TIMEOUT).json().await;
+        match list {
+            // Any image of the pool that goes while Cinder looks through it makes the whole answer a 500 (seen in the lab).
+            Err(error) if error.kind() == ErrorKind::Unavailable && looks < LOOKS => poll.pause().await,
+            list => return Ok(list?.images),
+        }
+    }
 }
 
 /// The quota that a volume of this size goes beyond, if one.
