@@ -228,7 +228,8 @@ async fn drill(run: &mut Run) -> Result<()> {
 async fn replicas_replicate(run: &Run) -> Result<()> {
     let images: Vec<String> = serde_json::from_str(&run.lab.rbd(SiteName::B, &["ls", "volumes", "--format", "json"])?)?;
     let mut replicas = 0;
-    for image in images {
+    // Cinder's names: whatever else lies in the pool is not of the group.
+    for image in images.iter().filter(|name| name.starts_with("volume-")) {
         let image = ns_core::model::StorageRef::new(format!("rbd:volumes/{image}"));
         let Some(state) = run.b.storage.image(&image).await? else {
             continue;
