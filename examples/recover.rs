@@ -164,42 +164,28 @@ async fn main() -> Result<()> {
 
 impl CloudArgs {
     fn source_providers(&self) -> Result<Providers> {
-        let ceph = self.ceph(&self.source_ceph, &self.source_keyring);
-        providers(
-            &self.clouds,
-            &self.source,
-            CephConfig {
-                site_name: self.source_site.clone(),
-                mirror_daemon: self.source_mirror_control.as_deref().map(mirror_control),
-                ..ceph
-            },
-        )
+        let control = self.source_mirror_control.as_deref();
+        let ceph = self.ceph(&self.source_site, &self.source_ceph, &self.source_keyring, control);
+        providers(&self.clouds, &self.source, ceph)
     }
 
     fn target_providers(&self) -> Result<Providers> {
-        let ceph = self.ceph(&self.target_ceph, &self.target_keyring);
-        providers(
-            &self.clouds,
-            &self.target,
-            CephConfig {
-                site_name: self.target_site.clone(),
-                mirror_daemon: self.target_mirror_control.as_deref().map(mirror_control),
-                ..ceph
-            },
-        )
+        let control = self.target_mirror_control.as_deref();
+        let ceph = self.ceph(&self.target_site, &self.target_ceph, &self.target_keyring, control);
+        providers(&self.clouds, &self.target, ceph)
     }
 
-    fn ceph(&self, conf: &Path, keyring: &Path) -> CephConfig {
+    fn ceph(&self, site: &str, conf: &Path, keyring: &Path, control: Option<&str>) -> CephConfig {
         CephConfig {
             conf: conf.to_owned(),
             user: self.ceph_user.clone(),
             keyring: keyring.to_owned(),
             admin: None,
             pools: vec![PoolRef::new(&self.pool)],
-            site_name: String::new(),
+            site_name: site.to_owned(),
             limits: Limits::default(),
             programs: Programs::default(),
-            mirror_daemon: None,
+            mirror_daemon: control.map(mirror_control),
         }
     }
 }

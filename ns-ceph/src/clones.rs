@@ -201,12 +201,10 @@ impl Ceph {
         if let Some(child) = self.rbd.children(image).await?.first() {
             return Err(conflict("ceph.has_dependents", "the image has clones").with("clone", &child.image));
         }
-        let began = self.clock.now();
-        while self.rbd.in_use(image).await? {
-            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.release_wait() {
-                return Err(conflict("ceph.in_use", "somebody has the image open"));
-            }
-            self.clock.sleep(Duration::from_secs(1)).await;
+        let limit = self.config().limits.release_wait();
+        let closed = || async { Ok(!self.rbd.in_use(image).await?) };
+        if !self.wait_until(limit, Duration::from_secs(1), closed).await? {
+            return Err(conflict("ceph.in_use", "somebody has the image open"));
         }
         let snaps = self.must_snaps(image).await?;
         for snap in snaps.iter().filter(|s| s.is_user() && s.is_protected()) {

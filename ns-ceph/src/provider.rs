@@ -13,6 +13,7 @@ use ns_core::provider::{
 use ns_core::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One Ceph cluster with RBD mirroring.
 #[derive(Debug)]
@@ -67,6 +68,23 @@ impl Ceph {
         )
         .with("image", &spec)
         .with_remedy("add the pool to the configuration of this storage"))
+    }
+
+    /// Looks again and again until `done`, for at most `limit`; whether it came true. An error of the look ends it.
+    pub(crate) async fn wait_until<F: Future<Output = Result<bool>> + Send>(
+        &self,
+        limit: Duration,
+        pause: Duration,
+        done: impl Fn() -> F + Send,
+    ) -> Result<bool> {
+        let began = self.clock.now();
+        while !done().await? {
+            if self.clock.now().duration_since(began).unsigned_abs() >= limit {
+                return Ok(false);
+            }
+            self.clock.sleep(pause).await;
+        }
+        Ok(true)
     }
 }
 

@@ -61,51 +61,46 @@ impl Ceph {
         if info.mode() != Some(ReplicationMode::Journal) {
             return Ok(());
         }
-        let began = self.clock.now();
-        while self.rbd.journal(image, info).await?.is_copied() {
-            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.follow_wait() {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "ceph.first_copy",
-                    "the peer has not completed its first copy: demoted now, the image could never be handed over",
-                )
-                .with("image", image)
-                .with_remedy("wait until the first copy is complete; see that the peer's rbd-mirror runs"));
-            }
-            self.clock.sleep(RETRY).await;
+        let copied = || async { Ok(!self.rbd.journal(image, info).await?.is_copied()) };
+        if self
+            .wait_until(self.config().limits.follow_wait(), RETRY, copied)
+            .await?
+        {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "ceph.first_copy",
+            "the peer has not completed its first copy: demoted now, the image could never be handed over",
+        )
+        .with("image", image)
+        .with_remedy("wait until the first copy is complete; see that the peer's rbd-mirror runs"))
     }
 
     /// Waits until the peer follows this primary: before that, neither a demotion nor the end of replication would ever
     /// reach it.
     pub(crate) async fn wait_followed(&self, image: &ImageSpec, info: &Info) -> Result<()> {
         let began = self.clock.now();
-        while self.is_unfollowed(image, info).await? {
-            let waited = self.clock.now().duration_since(began).unsigned_abs();
-            if waited < self.config().limits.follow_wait() {
-                self.clock.sleep(RETRY).await;
-                continue;
-            }
-            // A peer that was promoted by force will never follow; by now its daemon has said that it does nothing, which
-            // a peer that can follow would have ended.
-            if self
+        let followed = || async { Ok(!self.is_unfollowed(image, info).await?) };
+        let limit = self.config().limits.follow_wait();
+        // A peer that was promoted by force will never follow; by now its daemon has said that it does nothing, which a
+        // peer that can follow would have ended.
+        if self.wait_until(limit, RETRY, followed).await?
+            || self
                 .rbd
                 .mirror_status(image)
                 .await?
                 .is_some_and(|s| s.peer_stopped_since(began))
-            {
-                return Ok(());
-            }
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "ceph.peer_not_following",
-                "the peer has not begun to follow this side since it was promoted: nothing done now would ever reach it",
-            )
-            .with("image", image)
-            .with_remedy("see that the peer's rbd-mirror runs, then try again"));
+        {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "ceph.peer_not_following",
+            "the peer has not begun to follow this side since it was promoted: nothing done now would ever reach it",
+        )
+        .with("image", image)
+        .with_remedy("see that the peer's rbd-mirror runs, then try again"))
     }
 
     async fn is_unfollowed(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
@@ -271,14 +266,10 @@ impl Ceph {
 
     /// Waits until the copy is complete or nobody, the mirror daemon included, has the image open; whether that came true.
     async fn wait_let_go(&self, image: &ImageSpec, info: &Info) -> Result<bool> {
-        let began = self.clock.now();
-        while self.rbd.in_use(image).await? && self.ending_to_force(image, info).await? == Ending::MidCopy {
-            if self.clock.now().duration_since(began).unsigned_abs() >= self.config().limits.release_wait() {
-                return Ok(false);
-            }
-            self.clock.sleep(Duration::from_secs(1)).await;
-        }
-        Ok(true)
+        let let_go =
+            async || Ok(!self.rbd.in_use(image).await? || self.ending_to_force(image, info).await? != Ending::MidCopy);
+        let limit = self.config().limits.release_wait();
+        self.wait_until(limit, Duration::from_secs(1), let_go).await
     }
 
     /// Several promotions at once share one stop: the daemon starts again after the last of them.
