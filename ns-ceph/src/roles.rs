@@ -62,10 +62,7 @@ impl Ceph {
             return Ok(());
         }
         let copied = || async { Ok(!self.rbd.journal(image, info).await?.is_copied()) };
-        if self
-            .wait_until(self.config().limits.follow_wait(), RETRY, copied)
-            .await?
-        {
+        if self.holds_or_peer_stopped(image, copied).await? {
             return Ok(());
         }
         Err(Error::new(
@@ -80,18 +77,8 @@ impl Ceph {
     /// Waits until the peer follows this primary: before that, neither a demotion nor the end of replication would ever
     /// reach it.
     pub(crate) async fn wait_followed(&self, image: &ImageSpec, info: &Info) -> Result<()> {
-        let began = self.clock.now();
         let followed = || async { Ok(!self.is_unfollowed(image, info).await?) };
-        let limit = self.config().limits.follow_wait();
-        // A peer that was promoted by force will never follow; by now its daemon has said that it does nothing, which a
-        // peer that can follow would have ended.
-        if self.wait_until(limit, RETRY, followed).await?
-            || self
-                .rbd
-                .mirror_status(image)
-                .await?
-                .is_some_and(|s| s.peer_stopped_since(began))
-        {
+        if self.holds_or_peer_stopped(image, followed).await? {
             return Ok(());
         }
         Err(Error::new(
@@ -101,6 +88,23 @@ impl Ceph {
         )
         .with("image", image)
         .with_remedy("see that the peer's rbd-mirror runs, then try again"))
+    }
+
+    /// Waits for what the peer has to do before it can take over. A peer that was promoted by force will never do it; at the
+    /// end of the wait its daemon has said that it does nothing, which one that has work to do would have ended.
+    async fn holds_or_peer_stopped<F: Future<Output = Result<bool>> + Send>(
+        &self,
+        image: &ImageSpec,
+        holds: impl Fn() -> F + Send,
+    ) -> Result<bool> {
+        let began = self.clock.now();
+        let limit = self.config().limits.follow_wait();
+        Ok(self.wait_until(limit, RETRY, holds).await?
+            || self
+                .rbd
+                .mirror_status(image)
+                .await?
+                .is_some_and(|s| s.peer_stopped_since(began)))
     }
 
     async fn is_unfollowed(&self, image: &ImageSpec, info: &Info) -> Result<bool> {

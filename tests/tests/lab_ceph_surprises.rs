@@ -5,7 +5,9 @@
 
 mod lab_ceph_kit;
 
-use lab_ceph_kit::{Lab, MODES, POOL, arg, clean, config, decision, eventually, image_ref, rbd, read, token, write};
+use lab_ceph_kit::{
+    Lab, MODES, POOL, arg, clean, config, decision, eventually, image_ref, rados, rbd, read, token, write,
+};
 use ns_ceph::{Ceph, PoolRef};
 use ns_core::ErrorKind;
 use ns_core::conformance::{Side, StorageFixture};
@@ -178,6 +180,48 @@ async fn a_peer_promoted_by_force_is_not_waited_for() {
         clean(&[&image]).await;
     })
     .await;
+}
+
+/// A peer that was promoted by force right after its first copy (journal mode), before its daemon had noted that the copy
+/// was complete, will never note it: the other side can be demoted all the same, and takes the winner's data.
+#[tokio::test]
+async fn a_first_copy_that_ended_in_a_forced_promotion_is_not_waited_for() {
+    let lab = Lab::new(ReplicationMode::Journal);
+    let (image, _) = pair(&lab).await;
+    // A's journal as it is in that moment: `1` is "replaying", `0` "syncing".
+    let id = json(Side::Primary, &["info", &arg(&image), "--format", "json"]).await["id"].clone();
+    let object = format!("journal.{}", id.as_str().unwrap());
+    let keys = rados(Side::Primary, &["listomapkeys", &object], &[]).await;
+    let keys = String::from_utf8(keys).unwrap();
+    let peer = keys.lines().find(|k| k.starts_with("client_") && k.len() > 7).unwrap();
+    lab.b
+        .force_promote(&image, &decision("the source is lost"))
+        .await
+        .unwrap();
+    let kept = tempfile::NamedTempFile::new().unwrap();
+    let path = kept.path().to_str().unwrap();
+    rados(Side::Primary, &["getomapval", &object, peer, path], &[]).await;
+    let mut record = std::fs::read(path).unwrap();
+    // Versions and length, the client's name, length, versions and length, kind, the image's id.
+    let number = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().unwrap()) as usize;
+    let image_id = 6 + 4 + number(6) + 4 + 6 + 4;
+    let state = image_id + 4 + number(image_id);
+    assert_eq!(number(state), 1);
+    record[state] = 0;
+    rados(Side::Primary, &["setomapval", &object, peer], &record).await;
+
+    write(Side::Secondary, &image, 0, b"B wins").await.unwrap();
+    lab.a.demote(&image).await.unwrap();
+    lab.a.resync(&image, &decision("B wins")).await.unwrap();
+    let look = || async {
+        let phase = lab.a.status(&image).await.ok()?.phase;
+        (phase == ReplicationPhase::Replicating).then_some(())
+    };
+    eventually("A replicates", LONG, look).await;
+    let mark = lab.b.ship(&image, None).await.unwrap();
+    arrival(&lab.a, &image, &mark).await;
+    assert_eq!(read(Side::Primary, &image, None, 0, 6).await.unwrap(), b"B wins");
+    clean(&[&image]).await;
 }
 
 /// 0.5: both sides primary is "healthy" for Ceph; the roles tell, and after a demotion the status does.

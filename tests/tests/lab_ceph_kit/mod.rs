@@ -68,8 +68,19 @@ pub(crate) fn ceph(side: Side) -> Ceph {
 
 /// Runs `rbd` on a site as its administrator.
 pub(crate) async fn rbd_output(side: Side, args: &[&str], input: &[u8]) -> Output {
+    run_as_admin("rbd", side, args, input).await
+}
+
+/// What `rados` prints of the pool's objects.
+pub(crate) async fn rados(side: Side, args: &[&str], input: &[u8]) -> Vec<u8> {
+    let output = run_as_admin("rados", side, &[&["--pool", POOL], args].concat(), input).await;
+    assert!(output.status.success(), "rados {args:?}: {output:?}");
+    output.stdout
+}
+
+async fn run_as_admin(program: &str, side: Side, args: &[&str], input: &[u8]) -> Output {
     let dir = lab().join(format!("ceph/site-{}", letter(side)));
-    let mut child = Command::new("rbd")
+    let mut child = Command::new(program)
         .arg("--conf")
         .arg(dir.join("ceph.conf"))
         .args(["--id", "admin", "--client_mount_timeout", "10"])
