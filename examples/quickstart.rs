@@ -103,11 +103,11 @@ async fn main() -> Result<()> {
 
     println!("6. Confirm");
     operate(&session, &failover, JobOperation::Confirm).await?;
-    let offer = session.reports().failback_offer(&failover).await?;
+    let offer = session.failback().offer(&failover).await?;
     println!(
         "  failback is offered for {} instances, {} volumes still replicate",
-        offer.instances.len(),
-        offer.replications.len()
+        offer.home.instances.len(),
+        offer.home.plan.volumes.len()
     );
 
     let report = session.reports().get(&failover).await?;

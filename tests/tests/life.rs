@@ -125,9 +125,9 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
         ("anna", "flood")
     );
     assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
-    let offer = jobs.reports().failback_offer(&job).await.unwrap();
+    let offer = jobs.failback().offer(&job).await.unwrap();
     assert_eq!(
-        offer.instances.len(),
+        offer.home.instances.len(),
         3,
         "OPEN-01: failback is offered for every recovered instance"
     );

@@ -5,7 +5,7 @@
 
 use super::{Inner, Providers};
 use crate::journal::TaskOutput;
-use crate::model::{JobId, ReplicationId, StorageRef, TaskKey};
+use crate::model::{CloudId, JobId, ReplicationId, StorageRef, TaskKey};
 use crate::planning::{Action, ImageRef, MarkRef, Side};
 use crate::provider::{CreatedKind, Decision, Mark, ReplicationPhase, Role};
 use crate::provider::{Handle, Storage, Token};
@@ -63,7 +63,9 @@ pub(crate) const fn side(action: &Action) -> Option<Side> {
         | Action::RemoveImage { side, .. }
         | Action::Clone { side, .. } => Some(*side),
         Action::EnableReplication { .. } | Action::DisableReplication { .. } => Some(Side::Source),
-        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Delay { .. } => None,
+        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Rejoin { .. } | Action::Delay { .. } => {
+            None
+        }
     }
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
         // Behind a stuck mirror daemon this takes its stop, the expiry of its lock and the promotion itself.
         Action::ForcePromote { .. } => s.call_limit * 3,
         Action::AwaitArrival { .. } => s.arrival_limit,
-        Action::AwaitReplica { .. } | Action::Flatten { .. } => s.copy_limit,
+        Action::AwaitReplica { .. } | Action::Rejoin { .. } | Action::Flatten { .. } => s.copy_limit,
         Action::Delay { seconds } => Duration::from_secs(u64::from(*seconds) + 60),
         _ => s.call_limit,
     }
@@ -130,10 +132,7 @@ impl Attempt {
                 token,
             } => {
                 let at = self.on(*side)?;
-                let tenant = tenant
-                    .as_ref()
-                    .and_then(|t| t.id().ok())
-                    .map(crate::model::CloudId::from);
+                let tenant = tenant.as_ref().and_then(|t| t.id().ok()).map(CloudId::from);
                 let mut found = match handle {
                     Some(handle) => Some(handle.clone()),
                     None => at.cloud.find(*kind, tenant.as_ref(), token).await?,
@@ -161,8 +160,14 @@ impl Attempt {
                 Ok(TaskOutput::default())
             }
             Action::StartServer { side, server } => {
-                self.on(*side)?.cloud.start(&server.id()?.into()).await?;
-                Ok(TaskOutput::default())
+                let id: CloudId = server.id()?.into();
+                self.on(*side)?.cloud.start(&id).await?;
+                Ok(made(Handle {
+                    kind: CreatedKind::Server,
+                    id,
+                    tenant: None,
+                    storage: None,
+                }))
             }
             Action::RemoveImage { side, token } => {
                 let storage = &self.on(*side)?.storage;
@@ -172,6 +177,9 @@ impl Attempt {
                 Ok(TaskOutput::default())
             }
             Action::AwaitReplica { .. } => self.await_replica().await,
+            Action::Rejoin {
+                side, replication_id, ..
+            } => self.rejoin(*side, replication_id).await,
             Action::DisableReplication { replication_id } => self.disable(replication_id).await,
             Action::Delay { seconds } => {
                 self.inner.clock.sleep(Duration::from_secs(u64::from(*seconds))).await;
@@ -421,15 +429,20 @@ impl Attempt {
         let storage = &self.on(Side::Target)?.storage;
         let mut told = None;
         loop {
-            let found = storage.find_replica(id).await?;
-            let now = match &found {
+            let look = async {
+                let Some(image) = storage.find_replica(id).await? else {
+                    return Ok(None);
+                };
+                let status = storage.status(&image).await?;
+                Ok(Some((image, status)))
+            };
+            let now = match gone_is_none(look.await)? {
                 None => "the replica is not there yet".to_owned(),
-                Some(image) => {
-                    let status = storage.status(image).await?;
+                Some((image, status)) => {
                     match status.phase {
                         ReplicationPhase::Replicating => {
                             return Ok(TaskOutput {
-                                image: found,
+                                image: Some(image),
                                 synced_to: status.synced_to,
                                 ..TaskOutput::default()
                             });
@@ -453,6 +466,93 @@ impl Attempt {
                 }
             };
             tracing::debug!(job = %self.job, task = %self.task, status = %now, "waiting for the replica");
+            self.inner.clock.sleep(self.inner.settings.poll).await;
+        }
+    }
+
+    /// The direction is proved twice before a copy is thrown away: by the epoch in our records, and by the peer's role.
+    async fn rejoin(&self, side: Side, id: &ReplicationId) -> Result<TaskOutput> {
+        let (here, there) = (&self.on(side)?.storage, &self.on(side.other())?.storage);
+        let writer = self.replica(there, id).await?;
+        if self.role(there, &writer).await? != Role::Primary {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "rejoin.no_primary",
+                "the other side is not primary, so there is nothing to follow",
+            )
+            .with("image", &writer)
+            .with_remedy("see which side holds the newest writes, and promote it first"));
+        }
+        // Reports may be old: that this copy follows is proved by a shipment of now, that it diverged by a report of now.
+        let began = self.inner.clock.now();
+        let mark = there.ship(&writer, None).await?;
+        let (mut resynced, mut told) = (false, None);
+        loop {
+            let look = async {
+                let Some(image) = here.find_replica(id).await? else {
+                    return Ok(None);
+                };
+                if self.role(here, &image).await? == Role::Primary {
+                    here.demote(&image).await?;
+                } else if here.arrived(&image, &mark).await? {
+                    return Ok(Some((image, None)));
+                }
+                let status = here.status(&image).await?;
+                Ok(Some((image, Some(status))))
+            };
+            let (image, status) = match gone_is_none(look.await)? {
+                Some((image, Some(status))) => (image, status),
+                Some((image, None)) => {
+                    return Ok(TaskOutput {
+                        image: Some(image),
+                        mark: Some(mark),
+                        ..TaskOutput::default()
+                    });
+                }
+                // Deleted here: the whole volume is copied. After a resync it is made again.
+                None if !resynced => return Ok(TaskOutput::default()),
+                None => {
+                    self.inner.clock.sleep(self.inner.settings.poll).await;
+                    continue;
+                }
+            };
+            let fresh = status.reported_at.is_some_and(|at| at >= began);
+            match status.phase {
+                ReplicationPhase::SplitBrain if fresh && !resynced => {
+                    let decision = self.decision.as_ref().ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::Refused,
+                            "rejoin.diverged",
+                            "both sides were written to: this copy can follow only after its own writes are thrown away",
+                        )
+                        .with("image", &image)
+                        .with_remedy("decide which side wins, then protect again with that decision; the whole volume is copied")
+                    })?;
+                    self.tell(None, "diverged: the whole volume is copied again");
+                    here.resync(&image, decision).await?;
+                    resynced = true;
+                }
+                ReplicationPhase::InitialCopy { percent } => {
+                    if told != Some(percent) {
+                        self.tell(percent, "full copy");
+                        told = Some(percent);
+                    }
+                }
+                _ if !resynced
+                    && self.inner.clock.now().duration_since(began).unsigned_abs()
+                        > self.inner.settings.arrival_limit =>
+                {
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        "rejoin.not_following",
+                        "the copy does not follow, and its replication service does not say why",
+                    )
+                    .with("image", &image)
+                    .with("status", &status.description)
+                    .with_remedy("see that the replication services of both sides run"));
+                }
+                _ => {}
+            }
             self.inner.clock.sleep(self.inner.settings.poll).await;
         }
     }
@@ -482,6 +582,14 @@ impl Attempt {
             self.inner.clock.sleep(self.inner.settings.poll).await;
         }
         Ok(TaskOutput::default())
+    }
+}
+
+/// While a copy is made again its image comes and goes: gone between two looks is not there.
+fn gone_is_none<T>(look: Result<Option<T>>) -> Result<Option<T>> {
+    match look {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        other => other,
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod effect;
 mod freeze;
+pub(crate) mod homecoming;
 mod journal_writer;
 mod leftovers;
 mod outcome;
@@ -19,7 +20,7 @@ mod resolve;
 mod runner;
 mod settings;
 
-pub use records::{FailbackOffer, FenceRecord};
+pub use records::{Evidence, FailbackOffer, VolumeEpoch};
 pub use settings::Settings;
 
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};

@@ -1,47 +1,82 @@
-//! What a task's success changes beside the journal.
+//! What a task's success changes beside the journal: who writes to a volume.
 
 use super::Inner;
-use super::records::{FenceRecord, kinds, put};
+use super::records::{Evidence, VolumeEpoch, kinds, put};
 use crate::Result;
-use crate::journal::JobView;
-use crate::model::TaskKey;
+use crate::journal::{JobView, TaskOutput};
+use crate::model::{ClusterId, ReplicationId, TaskKey};
 use crate::planning::{Action, ImageRef, Side};
 use crate::store::Write;
 
 /// The writes that go with a task's success, in the same transaction.
-pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey) -> Result<Vec<Write>> {
+pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output: &TaskOutput) -> Result<Vec<Write>> {
     let (Some(task), Some(frozen)) = (view.phase().and_then(|p| p.graph.tasks.get(key)), &view.frozen) else {
         return Ok(Vec::new());
     };
-    let record = |id: &crate::model::ReplicationId, side: Side, epoch: u64| FenceRecord {
-        replication_id: id.clone(),
-        epoch,
-        winner: match side {
-            Side::Source => frozen.group.source_cluster.clone(),
-            Side::Target => frozen.plan.target_cluster.clone(),
-        },
-        fenced: match side {
-            Side::Source => frozen.plan.target_cluster.clone(),
-            Side::Target => frozen.group.source_cluster.clone(),
-        },
-        job_id: view.id.clone(),
-        since: inner.clock.now(),
+    let cluster = |side: Side| match side {
+        Side::Source => &frozen.group.source_cluster,
+        Side::Target => &frozen.plan.target_cluster,
+    };
+    let record = |id: &ReplicationId, writer: Side, epoch: u64, fenced: Option<&ClusterId>, evidence: Evidence| {
+        let record = VolumeEpoch {
+            replication_id: id.clone(),
+            epoch,
+            writer: cluster(writer).clone(),
+            fenced: fenced.cloned(),
+            evidence,
+            job_id: view.id.clone(),
+            since: inner.clock.now(),
+        };
+        put(kinds::EPOCH, id.as_str(), None, &record)
+    };
+    let now = |id: &ReplicationId| {
+        let (records, id) = (inner.records(), id.to_string());
+        async move { records.find::<VolumeEpoch>(kinds::EPOCH, &id).await }
     };
     Ok(match &task.action {
+        Action::EnableReplication { .. } => {
+            let Some(id) = &output.replication_id else {
+                return Ok(Vec::new());
+            };
+            // Protected again after a failover: it has a writer already.
+            match now(id).await? {
+                Some(_) => Vec::new(),
+                None => vec![record(id, Side::Source, 1, None, Evidence::Began)?],
+            }
+        }
+        Action::Promote {
+            side,
+            image: ImageRef::Replica(id),
+            ..
+        } => {
+            let epoch = now(id).await?.map_or(0, |(e, _)| e.epoch) + 1;
+            vec![record(id, *side, epoch, None, Evidence::HandedOver)?]
+        }
         Action::ForcePromote {
             side,
             image: ImageRef::Replica(id),
             epoch,
-            ..
+            decision,
         } => {
-            vec![put(kinds::FENCE, id.as_str(), None, &record(id, *side, *epoch))?]
+            let decision = decision.clone();
+            let fenced = Some(cluster(side.other()));
+            vec![record(id, *side, *epoch, fenced, Evidence::Decided { decision })?]
         }
-        // The copy is thrown away and made again from the other side: nobody is fenced any more.
+        // This copy was thrown away, or follows the writer: nobody is fenced any more.
         Action::Resync {
             image: ImageRef::Replica(id),
             ..
-        } => {
-            vec![super::records::remove(kinds::FENCE, id.as_str())]
+        }
+        | Action::Rejoin { replication_id: id, .. } => match now(id).await? {
+            Some((epoch, _)) => {
+                let free = VolumeEpoch { fenced: None, ..epoch };
+                vec![put(kinds::EPOCH, id.as_str(), None, &free)?]
+            }
+            None => Vec::new(),
+        },
+        // The volume is not protected any more.
+        Action::DisableReplication { replication_id } => {
+            vec![super::records::remove(kinds::EPOCH, replication_id.as_str())]
         }
         _ => Vec::new(),
     })

@@ -1,15 +1,16 @@
 //! Which graph a job runs next, and what is written when it has ended: the facts are read here, the decisions are those
 //! of `planning`.
 
-use super::records::{FailbackOffer, FenceRecord, kinds, put, remove};
+use super::homecoming;
+use super::records::{VolumeEpoch, kinds, put, remove};
 use super::reporting::{self, Names};
 use super::runner::Runner;
 use super::{SourceReach, cloned_images, group_inventory, journal_writer, reach_source, sync_cluster};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
-    CloudId, Cluster, Consistency, DataPoint, InstanceRecoveryState, JobDefinition, JobId, JobOperation, JobState,
-    JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey, Work,
+    CloudId, Cluster, Consistency, DataPoint, ForceRight, Home, InstanceRecoveryState, JobDefinition, JobId,
+    JobOperation, JobState, JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey, Work,
 };
 use crate::planning::{
     self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_point, plan_protect, plan_recovery,
@@ -19,7 +20,7 @@ use crate::provider::Role;
 use crate::report::RecoveryReport;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Runner {
     /// Plans the graph of a phase. Facts that were read for it are added to `events` first.
@@ -44,7 +45,7 @@ impl Runner {
         match (kind, asked) {
             (PhaseKind::Run, _) => match &view.work {
                 Work::Recovery(definition) => self.plan_run(definition, frozen, events).await,
-                Work::Protect { .. } => self.plan_protect(frozen, events).await,
+                Work::Protect { give_up, .. } => self.plan_protect(give_up.as_ref(), frozen, events).await,
                 Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
                 Work::Unprotect { plan_id, .. } => {
                     let records = self.inner.records();
@@ -61,7 +62,7 @@ impl Runner {
                 let decision = self.decision_of(events, DecisionKind::Rollback);
                 plan_undo(&view.id, &frozen.plan, &view.done(), &self.prefix("undo"), &decision)
             }
-            (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events),
+            (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events).await,
         }
     }
 
@@ -117,7 +118,7 @@ impl Runner {
         Ok(graph)
     }
 
-    fn plan_confirm(&self, frozen: &Frozen, events: &[Event]) -> Result<TaskGraph> {
+    async fn plan_confirm(&self, frozen: &Frozen, events: &[Event]) -> Result<TaskGraph> {
         let view = &self.journal.view;
         let recovered: BTreeSet<CloudId> = view
             .instances()
@@ -135,7 +136,21 @@ impl Runner {
         let decision = self.decision_of(events, DecisionKind::Confirm);
         let undo = plan_undo(&view.id, &frozen.plan, &lost, &self.prefix("undo"), &decision)?;
         graph.tasks.extend(undo.tasks);
+        if let Some(home) = self.came_home(frozen) {
+            let prefix = self.prefix("home");
+            let homecoming = homecoming::plan(&self.inner, home, frozen, &recovered, &prefix).await?;
+            graph.tasks.extend(homecoming.tasks);
+        }
         Ok(graph)
+    }
+
+    /// What this failback led back to, if it did: nothing after a recovery from a point, and not for good after a forced one,
+    /// for what the other side holds cannot be cleared away then.
+    fn came_home<'a>(&self, frozen: &'a Frozen) -> Option<&'a Home> {
+        let home = frozen.plan.home.as_ref()?;
+        let done = self.journal.view.done();
+        let handed_over = done.iter().any(|d| matches!(d.task.action, Action::Promote { .. }));
+        handed_over.then_some(home)
     }
 
     async fn plan_run(&self, d: &JobDefinition, frozen: &Frozen, events: &mut Vec<Event>) -> Result<TaskGraph> {
@@ -186,6 +201,10 @@ impl Runner {
             }
         };
         tracing::info!(job = %self.journal.view.id, ?reach, epoch, "recovery data chosen");
+        let originals = match &frozen.plan.home {
+            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan).await?),
+            None => None,
+        };
         let suffix: String = self.journal.view.id.as_str().chars().rev().take(8).collect();
         plan_recovery(&RecoveryInputs {
             job_id: &self.journal.view.id,
@@ -194,6 +213,7 @@ impl Runner {
             inventory: &frozen.inventory,
             target_flavors: &frozen.target_flavors,
             data,
+            home: homecoming::homeward(&frozen.plan, originals.as_ref()),
             isolated: d.job_type == JobType::Drill,
             suffix: &suffix,
         })
@@ -278,7 +298,7 @@ impl Runner {
             let fence = self
                 .inner
                 .records()
-                .find::<FenceRecord>(kinds::FENCE, v.replication_id.as_str())
+                .find::<VolumeEpoch>(kinds::EPOCH, v.replication_id.as_str())
                 .await?;
             epoch = epoch.max(fence.map_or(0, |(f, _)| f.epoch) + 1);
         }
@@ -295,12 +315,42 @@ impl Runner {
         Ok(epoch)
     }
 
-    async fn plan_protect(&self, frozen: &Frozen, events: &mut Vec<Event>) -> Result<TaskGraph> {
+    async fn plan_protect(
+        &self,
+        give_up: Option<&ForceRight>,
+        frozen: &Frozen,
+        events: &mut Vec<Event>,
+    ) -> Result<TaskGraph> {
         let mut frozen = frozen.clone();
         self.refresh(&mut frozen, events).await?;
         let storage = self.inner.providers(&frozen.group.source_cluster)?.storage;
         let cloned = cloned_images(&self.inner, &storage, &frozen.inventory, frozen.plan.replication_mode).await?;
-        plan_protect(&frozen.plan, &frozen.group.instances, &frozen.inventory, &cloned)
+        let originals = match &frozen.plan.home {
+            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan).await?),
+            None => None,
+        };
+        let home = homecoming::homeward(&frozen.plan, originals.as_ref());
+        let decision = give_up.map(|right| {
+            let decision = format!("{}-{}", self.journal.view.id, self.journal.view.position + 1);
+            let facts = vec!["copies that diverged are thrown away and copied again from the Source".to_owned()];
+            let event = Event::Decided {
+                decision: decision.clone(),
+                kind: DecisionKind::GiveUpCopies,
+                operator: right.operator.clone(),
+                reason: right.reason.clone(),
+                facts,
+            };
+            events.insert(0, event);
+            decision
+        });
+        plan_protect(
+            &frozen.plan,
+            &frozen.group.instances,
+            &frozen.inventory,
+            &cloned,
+            home,
+            decision.as_deref(),
+        )
     }
 
     /// What the engine knows when an operator decides.
@@ -333,7 +383,7 @@ impl Runner {
                 .iter()
                 .map(|(id, s)| format!("instance {id}: {s:?}"))
                 .collect(),
-            DecisionKind::ForcePromote => Vec::new(),
+            DecisionKind::ForcePromote | DecisionKind::GiveUpCopies => Vec::new(),
         }
     }
 
@@ -344,7 +394,7 @@ impl Runner {
         let mut next = None;
         if view.result == Some(ResultCode::Success) {
             match &view.work {
-                Work::Protect { plan_id, group_id } => {
+                Work::Protect { plan_id, group_id, .. } => {
                     let frozen = view.frozen.as_deref();
                     let (inventory, instances) = frozen.map(|f| (&f.inventory, &f.group.instances)).ok_or_else(lost)?;
                     let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
@@ -472,7 +522,8 @@ impl Runner {
         let digest = crate::journal::digest(report.json()?.as_bytes());
         let mut writes = vec![put(kinds::REPORT, view.id.as_str(), None, &report)?];
         if machine::removal(facts.job_type, view.operation, view.result) == Removal::JobPlanAndGroup {
-            writes.extend(self.confirmed()?);
+            let home = view.frozen.as_deref().and_then(|frozen| self.came_home(frozen));
+            writes.extend(homecoming::confirmed(&self.inner, view, home).await?);
         }
         let event = Event::Transition {
             from: view.state,
@@ -511,73 +562,6 @@ impl Runner {
         }
         reporting::report(view, names, self.journal.hash(), self.inner.clock.now())
     }
-
-    /// What a confirmed failover changes: plan and group end on the old side, failed instances keep them, and failback is
-    /// offered (SM-56, SM-66, OPEN-01).
-    fn confirmed(&self) -> Result<Vec<Write>> {
-        let view = &self.journal.view;
-        let frozen = view.frozen.as_deref().ok_or_else(lost)?;
-        let states = view.instances();
-        let mut instances = BTreeMap::new();
-        for (id, _) in states.iter().filter(|(_, s)| **s == InstanceRecoveryState::Success) {
-            let server = view
-                .output(&TaskKey::new(format!("server/{id}")))
-                .and_then(|o| o.handle.as_ref());
-            instances.extend(server.map(|h| (id.clone(), h.id.clone())));
-        }
-        let mirrored: BTreeSet<&CloudId> = view
-            .done()
-            .iter()
-            .filter(|d| matches!(d.task.action, Action::Promote { .. } | Action::ForcePromote { .. }))
-            .filter_map(|d| d.task.volume.as_ref())
-            .collect();
-        let offer = FailbackOffer {
-            job_id: view.id.clone(),
-            group_id: frozen.group.id.clone(),
-            group_name: frozen.group.name.clone(),
-            plan_id: frozen.plan.id.clone(),
-            source_cluster: frozen.plan.target_cluster.clone(),
-            target_cluster: frozen.group.source_cluster.clone(),
-            replications: frozen
-                .plan
-                .volumes
-                .values()
-                .filter(|v| mirrored.contains(&v.volume_id))
-                .map(|v| v.replication_id.clone())
-                .collect(),
-            instances,
-            confirmed_at: self.inner.clock.now(),
-        };
-        let mut writes = vec![put(kinds::FAILBACK, view.id.as_str(), None, &offer)?];
-        let failed: Vec<CloudId> = states
-            .into_iter()
-            .filter(|(_, s)| *s != InstanceRecoveryState::Success)
-            .map(|(id, _)| id)
-            .collect();
-        if failed.is_empty() {
-            writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
-            writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
-        } else {
-            // The same records become those of the instances that were not recovered: their volumes stay replicated.
-            let mut group = frozen.group.clone();
-            group.instances = failed;
-            group.modified_at = self.inner.clock.now();
-            let mut plan = frozen.plan.clone();
-            plan.mapping.instances.retain(|id, _| group.instances.contains(id));
-            let kept: BTreeSet<&CloudId> = group
-                .instances
-                .iter()
-                .filter_map(|id| frozen.inventory.instances.get(id))
-                .flat_map(|i| &i.volume_ids)
-                .collect();
-            plan.volumes.retain(|id, _| kept.contains(id));
-            plan.version += 1;
-            plan.modified_at = self.inner.clock.now();
-            writes.push(put(kinds::PLAN, plan.id.as_str(), None, &plan)?);
-            writes.push(put(kinds::GROUP, group.id.as_str(), None, &group)?);
-        }
-        Ok(writes)
-    }
 }
 
 fn point(frozen: &Frozen) -> Result<&RecoveryPoint> {
@@ -588,7 +572,7 @@ fn point(frozen: &Frozen) -> Result<&RecoveryPoint> {
     })
 }
 
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     Error::new(
         ErrorKind::Internal,
         "job.records",

@@ -1,12 +1,11 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
-use crate::model::{CloudId, ClusterId, GroupId, JobId, PlanId, ReplicationId};
+use crate::model::{ClusterId, Home, JobId, PlanId, ReplicationId};
 use crate::store::{Store, Write};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The kinds of documents.
@@ -18,23 +17,41 @@ pub(crate) mod kinds {
     pub(crate) const POINT: &str = "point";
     pub(crate) const JOB: &str = "job";
     pub(crate) const REPORT: &str = "report";
-    pub(crate) const FENCE: &str = "fence";
+    pub(crate) const EPOCH: &str = "epoch";
     pub(crate) const FAILBACK: &str = "failback";
 }
 
-/// Says that one side of a replication was promoted by force: the other is fenced. It gets no recovery and no resync in
-/// the wrong direction until an operator says which side wins.
+/// Why it was safe, or allowed, to let a side write: the grade of evidence behind a promotion, best first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FenceRecord {
+#[serde(rename_all = "snake_case", tag = "grade")]
+pub enum Evidence {
+    /// It wrote when replication began.
+    Began,
+    /// The other side was demoted, and its demotion has arrived here.
+    HandedOver,
+    /// An operator said so, in this journalled decision.
+    Decided {
+        /// Identifies the decision in the job's journal.
+        decision: String,
+    },
+}
+
+/// Which side of a replicated volume writes, since when and by which right. The epoch counts up with every change of the
+/// writer; a side that shows an older one has been away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeEpoch {
     /// The replicated volume.
     pub replication_id: ReplicationId,
-    /// Counts up with every forced promotion of this volume.
+    /// Counts up with every promotion of this volume, from 1.
     pub epoch: u64,
-    /// The side whose image is the newer one.
-    pub winner: ClusterId,
-    /// The side that must not write or be promoted.
-    pub fenced: ClusterId,
-    /// The job that did it.
+    /// The side that writes.
+    pub writer: ClusterId,
+    /// The side that may still hold writes of an older epoch: it must not write and is neither promoted nor copied from
+    /// until an operator says which side wins.
+    pub fenced: Option<ClusterId>,
+    /// By which right the writer writes.
+    pub evidence: Evidence,
+    /// The job that changed it last.
     pub job_id: JobId,
     /// Since when.
     pub since: Timestamp,
@@ -45,22 +62,17 @@ pub struct FenceRecord {
 pub struct FailbackOffer {
     /// The job that was confirmed.
     pub job_id: JobId,
-    /// The group it recovered.
-    pub group_id: GroupId,
-    /// Its name.
-    pub group_name: String,
-    /// The plan it used.
-    pub plan_id: PlanId,
     /// Where the instances run now.
     pub source_cluster: ClusterId,
     /// Where they came from.
     pub target_cluster: ClusterId,
-    /// The recovered instance by the original one.
-    pub instances: BTreeMap<CloudId, CloudId>,
-    /// The replications that still connect both sides; empty after a recovery from a point.
-    pub replications: Vec<ReplicationId>,
+    /// What they were there. Its plan holds the volumes whose replication still connects both sides: none after a recovery
+    /// from a point.
+    pub home: Home,
     /// When the failover was confirmed.
     pub confirmed_at: Timestamp,
+    /// The plan that protects them in the other direction, once there is one.
+    pub plan_id: Option<PlanId>,
 }
 
 /// Documents by kind, as values.

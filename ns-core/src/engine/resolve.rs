@@ -64,6 +64,7 @@ pub(crate) fn resolve(view: &JobView, action: &Action) -> Result<Action> {
         Action::AwaitReplica { .. }
         | Action::Release { .. }
         | Action::DisableReplication { .. }
+        | Action::Rejoin { .. }
         | Action::RemoveImage { .. }
         | Action::Delay { .. } => {}
     }

@@ -477,6 +477,7 @@ impl Runner {
         };
         let wanted = match &task.action {
             Action::ForcePromote { decision, .. } | Action::Resync { decision, .. } => Some(decision),
+            Action::Rejoin { decision, .. } => decision.as_ref(),
             _ => None,
         };
         let decision = view.decisions.iter().find(|d| Some(&d.id) == wanted).map(|d| Decision {
@@ -549,8 +550,8 @@ impl Runner {
                 continue;
             };
             let result = self.judge(&task, result);
-            if let TaskResult::Done { .. } = &result {
-                writes.extend(outcome::writes(&self.inner, &self.journal.view, &task).await?);
+            if let TaskResult::Done { output } = &result {
+                writes.extend(outcome::writes(&self.inner, &self.journal.view, &task, output).await?);
             }
             events.push(Event::Outcome { task, attempt, result });
         }

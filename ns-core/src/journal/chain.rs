@@ -161,6 +161,7 @@ mod tests {
                     let work = Work::Protect {
                         group_id: GroupId::new("g"),
                         plan_id: PlanId::new("p"),
+                        give_up: None,
                     };
                     Event::Created {
                         work,

@@ -66,6 +66,8 @@ pub enum DecisionKind {
     IgnoreLeftovers,
     /// To confirm the failover.
     Confirm,
+    /// To throw away copies that diverged, so that they follow the other side again.
+    GiveUpCopies,
 }
 
 /// What a task made or found.

@@ -212,6 +212,9 @@ pub enum Work {
         group_id: GroupId,
         /// By which plan.
         plan_id: PlanId,
+        /// After a forced failover: the operator's word that the old copies are thrown away where they diverged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        give_up: Option<ForceRight>,
     },
     /// A recovery point by hand or by interval (REP-07).
     Point {

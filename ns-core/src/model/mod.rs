@@ -5,6 +5,7 @@
 
 mod cluster;
 mod group;
+mod home;
 mod ids;
 mod inventory;
 mod job;
@@ -13,6 +14,7 @@ mod point;
 
 pub use cluster::*;
 pub use group::*;
+pub use home::*;
 pub use ids::*;
 pub use inventory::*;
 pub use job::*;

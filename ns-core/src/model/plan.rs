@@ -1,6 +1,6 @@
 //! Recovery plans: how a protection group maps onto the Target cluster, and in which order it boots.
 
-use super::{CloudId, ClusterId, GroupId, PlanId, ReplicationId, StorageRef};
+use super::{CloudId, ClusterId, GroupId, Home, PlanId, ReplicationId, StorageRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +112,9 @@ pub struct RecoveryPlan {
     pub mapping: ResourceMapping,
     /// Replicated volumes by Source volume; filled by the initial mirroring (PLAN-14).
     pub volumes: BTreeMap<CloudId, ReplicatedVolume>,
+    /// Set on a plan that leads back after a failover: what it leads back to (OPEN-01).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Home>,
     /// Counts up with every change, so that a recovery point can say which plan it was made with (REP-09).
     pub version: u64,
     /// When it was made.

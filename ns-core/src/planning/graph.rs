@@ -138,6 +138,13 @@ pub enum Action {
         image: ImageRef,
         decision: String,
     },
+    /// Makes the copy on `side`, which wrote in an older epoch, follow the peer, which writes now: demotes it, and where the
+    /// two have diverged throws it away by the recorded decision. Without a decision a diverged copy stays as it is.
+    Rejoin {
+        side: Side,
+        replication_id: ReplicationId,
+        decision: Option<String>,
+    },
     /// Gives an image its name back.
     Rename {
         side: Side,
@@ -309,6 +316,7 @@ impl Action {
             Self::Promote { side, .. } => fixed("promote an image", *side),
             Self::ForcePromote { side, .. } => fixed("promote an image by force", *side),
             Self::Resync { side, .. } => fixed("throw a copy away and copy it again", *side),
+            Self::Rejoin { side, .. } => fixed("make an old copy follow the other side", *side),
             Self::Rename { side, .. } => fixed("give an image its name back", *side),
             Self::Delay { seconds } => (format!("wait {seconds} s"), None),
         }

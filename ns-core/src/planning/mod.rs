@@ -4,10 +4,12 @@
 //! [`Action`] is carried out, retried and recorded is the executor's business (`engine`).
 //!
 //! The shapes: [`TaskGraph`] in `graph`; `recovery` makes drills and failovers, `protect` makes initial mirroring,
-//! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms.
+//! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms, `home` adds what failback needs to all of
+//! them.
 
 mod confirm;
 mod graph;
+mod home;
 mod networks;
 mod protect;
 mod recovery;
@@ -17,6 +19,7 @@ mod undo;
 
 pub use confirm::plan_confirm;
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
+pub use home::{Homeward, plan_homecoming};
 pub use protect::{plan_point, plan_protect, plan_unprotect, point_snapshot_name, point_volumes, replicated_volumes};
 pub use recovery::{RecoveryData, RecoveryInputs, plan_recovery};
 pub use undo::{Done, plan_undo};

@@ -1,6 +1,7 @@
 //! Protection as task graphs: initial mirroring, recovery points, and the end of both.
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
+use super::home::{Homeward, rejoin};
 use crate::model::{
     CloudId, Inventory, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
     ReplicationId, StorageRef, TaskKey,
@@ -45,7 +46,8 @@ pub fn point_snapshot_name(point: &PointId) -> String {
     format!("neverstop-{point}")
 }
 
-/// Plans the initial mirroring of a group's volumes (PLAN-14). `cloned` are the images that have a parent.
+/// Plans the initial mirroring of a group's volumes (PLAN-14). `cloned` are the images that have a parent. After a failover
+/// the old copies rejoin first; `decision` lets those that diverged be thrown away.
 ///
 /// # Errors
 /// `NotFound` for a member that is not in the inventory; `Refused` for a volume on foreign storage, or a cloned one under
@@ -55,11 +57,18 @@ pub fn plan_protect(
     instances: &[CloudId],
     inventory: &Inventory,
     cloned: &BTreeSet<StorageRef>,
+    home: Option<Homeward<'_>>,
+    decision: Option<&str>,
 ) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
-    for (id, storage) in members(inventory, instances)? {
+    let members = members(inventory, instances)?;
+    let mut rejoined = match home {
+        Some(home) => rejoin(&mut graph, home, &members.keys().copied().collect(), decision),
+        None => BTreeMap::new(),
+    };
+    for (id, storage) in members {
         let image = ImageRef::Known(storage.clone());
-        let mut after = Vec::new();
+        let mut after: Vec<TaskKey> = rejoined.remove(id).into_iter().collect();
         if cloned.contains(storage) {
             if plan.parent_policy == ParentPolicy::Refuse {
                 return Err(Error::new(
@@ -209,12 +218,13 @@ pub fn point_volumes(
         .collect()
 }
 
-/// Plans the end of a plan (PLAN-29): vault clones, snapshots and mirroring go; the Source's volumes stay as they are.
-///
-/// # Errors
-/// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<TaskGraph> {
-    let mut graph = TaskGraph::default();
+/// Adds the removal of points: their vault clones on the Target, then their snapshots on the side that writes. Gives the
+/// last tasks by volume.
+pub(super) fn forget_points<'a>(
+    graph: &mut TaskGraph,
+    points: &'a [RecoveryPoint],
+    writer: Side,
+) -> BTreeMap<&'a CloudId, Vec<TaskKey>> {
     let mut cleared: BTreeMap<&CloudId, Vec<TaskKey>> = BTreeMap::new();
     for point in points {
         for (id, part) in &point.volumes {
@@ -225,7 +235,7 @@ pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<T
             };
             let vault = graph.add(format!("vault/{}/{id}", point.id), vault, []);
             let snapshot = Action::RemoveSnapshot {
-                side: Side::Source,
+                side: writer,
                 image: ImageRef::Replica(part.replication_id.clone()),
                 name: part.snapshot.clone(),
             };
@@ -233,6 +243,16 @@ pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<T
             cleared.entry(id).or_default().push(snapshot);
         }
     }
+    cleared
+}
+
+/// Plans the end of a plan (PLAN-29): vault clones, snapshots and mirroring go; the Source's volumes stay as they are.
+///
+/// # Errors
+/// `Internal` for a cycle, which would be a fault of this function.
+pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<TaskGraph> {
+    let mut graph = TaskGraph::default();
+    let mut cleared = forget_points(&mut graph, points, Side::Source);
     for v in plan.volumes.values() {
         let after = cleared.remove(&v.volume_id).unwrap_or_default();
         let disable = Action::DisableReplication {

@@ -5,6 +5,7 @@
 //! planned hand-over, or the replicas after a forced promotion.
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
+use super::home::{self, Homeward};
 use super::networks;
 use crate::model::{
     CloudId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint, TaskKey,
@@ -53,6 +54,8 @@ pub struct RecoveryInputs<'a> {
     pub target_flavors: &'a BTreeMap<CloudId, Flavor>,
     /// Where the data comes from.
     pub data: RecoveryData<'a>,
+    /// For a plan that leads back: where to. Not used for the data of a recovery point.
+    pub home: Option<Homeward<'a>>,
     /// A drill: networks of its own, no way out.
     pub isolated: bool,
     /// Makes names of this drill differ from those of others; short.
@@ -65,11 +68,17 @@ pub struct RecoveryInputs<'a> {
 /// `Invalid` when the plan or the inventory has a hole: the field or object is named.
 pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
-    let tenant = networks::tenant(&mut graph, inputs);
     let mut servers: BTreeMap<&CloudId, (TaskKey, TaskKey)> = BTreeMap::new();
     for id in inputs.instances {
         let instance = inputs.inventory.instances.get(id).ok_or_else(|| hole("instance", id))?;
-        let made = server(&mut graph, inputs, &tenant, instance)?;
+        let home = match inputs.data {
+            RecoveryData::Point { .. } => None,
+            _ => home::bring_home(&mut graph, inputs, instance)?,
+        };
+        let made = match home {
+            Some(server) => (server.clone(), server),
+            None => server(&mut graph, inputs, instance)?,
+        };
         servers.insert(id, made);
     }
     for (id, (server, _)) in &servers {
@@ -143,7 +152,7 @@ fn one_by_one(
     Ok(())
 }
 
-fn hole(what: &str, id: &CloudId) -> Error {
+pub(super) fn hole(what: &str, id: &CloudId) -> Error {
     Error::new(
         ErrorKind::Invalid,
         "inventory.incomplete",
@@ -152,17 +161,13 @@ fn hole(what: &str, id: &CloudId) -> Error {
     .with_remedy("synchronise the Source cluster")
 }
 
-fn mapping_of(inputs: &RecoveryInputs<'_>, id: &CloudId) -> InstanceMapping {
+pub(super) fn mapping_of(inputs: &RecoveryInputs<'_>, id: &CloudId) -> InstanceMapping {
     inputs.plan.mapping.instances.get(id).cloned().unwrap_or_default()
 }
 
 /// Adds an instance with everything it needs; gives its server task and the last of its tasks.
-fn server(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    tenant: &(Ref, TaskKey),
-    instance: &Instance,
-) -> Result<(TaskKey, TaskKey)> {
+fn server(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, instance: &Instance) -> Result<(TaskKey, TaskKey)> {
+    let tenant = &networks::tenant(graph, inputs);
     let mapping = mapping_of(inputs, &instance.id);
     let mut after = vec![tenant.1.clone()];
     let mut volumes = Vec::new();
@@ -258,17 +263,8 @@ fn stop_source(graph: &mut TaskGraph, instance: &Instance) -> TaskKey {
     graph.add(format!("stop/{}", instance.id), action, [])
 }
 
-/// Adds the tasks that bring a volume to the Target and into its cloud; gives the task that adopts it.
-fn volume(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    tenant: &(Ref, TaskKey),
-    id: &CloudId,
-) -> Result<TaskKey> {
-    let key = TaskKey::new(format!("volume/{id}"));
-    if graph.tasks.contains_key(&key) {
-        return Ok(key);
-    }
+/// Adds the tasks that bring a volume to the Target; gives its image there and the task after which it can be used.
+pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<(ImageRef, TaskKey)> {
     let volume = inputs.inventory.volumes.get(id).ok_or_else(|| hole("volume", id))?;
     let (image, ready) = match inputs.data {
         RecoveryData::Point { point, .. } => {
@@ -317,6 +313,22 @@ fn volume(
         }
     };
     graph.about_volume(&ready, id);
+    Ok((image, ready))
+}
+
+/// Adds the tasks that bring a volume to the Target and into its cloud; gives the task that adopts it.
+fn volume(
+    graph: &mut TaskGraph,
+    inputs: &RecoveryInputs<'_>,
+    tenant: &(Ref, TaskKey),
+    id: &CloudId,
+) -> Result<TaskKey> {
+    let key = TaskKey::new(format!("volume/{id}"));
+    if graph.tasks.contains_key(&key) {
+        return Ok(key);
+    }
+    let volume = inputs.inventory.volumes.get(id).ok_or_else(|| hole("volume", id))?;
+    let (image, ready) = bring(graph, inputs, id)?;
     let volume_type = inputs
         .plan
         .mapping

@@ -166,6 +166,7 @@ fn plan() -> RecoveryPlan {
             instances: BTreeMap::from([(id("web"), after_db)]),
         },
         volumes: BTreeMap::from(volumes),
+        home: None,
         version: 1,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         modified_at: jiff::Timestamp::UNIX_EPOCH,
@@ -219,6 +220,7 @@ fn recovery_of(plan: &RecoveryPlan, data: RecoveryData<'_>, isolated: bool, only
         target_flavors: &target_flavors,
         data,
         isolated,
+        home: None,
         suffix: "x",
     })
     .unwrap()
@@ -407,6 +409,7 @@ fn a_hole_in_the_mapping_names_its_field() {
         target_flavors: &flavors,
         data: RecoveryData::HandOver,
         isolated: false,
+        home: None,
         suffix: "x",
     })
     .unwrap_err();
@@ -580,14 +583,14 @@ fn point_takes_all_snapshots_before_it_ships_any() {
 fn protect_flattens_clones_first_or_refuses_them() {
     let instances: Vec<CloudId> = ALL.iter().map(|i| id(i)).collect();
     let cloned = BTreeSet::from([StorageRef::new("rbd:volumes/v-web")]);
-    let graph = plan_protect(&plan(), &instances, &inventory(), &cloned).unwrap();
+    let graph = plan_protect(&plan(), &instances, &inventory(), &cloned, None, None).unwrap();
     assert!(comes_after(&graph, "replicate/v-web", "flatten/v-web"));
     assert!(!graph.tasks.contains_key(&TaskKey::new("flatten/v-data")));
     let refusing = RecoveryPlan {
         parent_policy: ParentPolicy::Refuse,
         ..plan()
     };
-    let error = plan_protect(&refusing, &instances, &inventory(), &cloned).unwrap_err();
+    let error = plan_protect(&refusing, &instances, &inventory(), &cloned, None, None).unwrap_err();
     assert_eq!(
         (error.kind(), error.field()),
         (crate::ErrorKind::Refused, Some("parent_policy"))

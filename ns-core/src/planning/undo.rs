@@ -136,10 +136,28 @@ impl Undo<'_> {
                     },
                 );
             }
+            Action::StartServer { side, server } => {
+                self.then(
+                    "stop",
+                    Action::StopServer {
+                        side: *side,
+                        server: server.clone(),
+                        was_running: false,
+                    },
+                );
+            }
             Action::Promote { side, image, .. } => self.take_back(*side, image),
             Action::Demote { side, image, .. } => self.hand_back(*side, image),
-            Action::ForcePromote { side, image, .. } => {
+            Action::ForcePromote { side, image, epoch, .. } => {
                 self.take_back(*side, image);
+                // A source that came back was made read only.
+                let reclaim = Action::ForcePromote {
+                    side: side.other(),
+                    image: image.clone(),
+                    decision: self.decision.to_owned(),
+                    epoch: epoch + 1,
+                };
+                self.then("reclaim", reclaim);
                 let resync = Action::Resync {
                     side: *side,
                     image: image.clone(),

@@ -1,7 +1,7 @@
 //! Jobs: create, watch, operate.
 
 use super::{Explanation, Page, Session, VolumeLoss};
-use crate::engine::{Ask, Command, FenceRecord, Inner, first_writes, freeze, kinds, put, reach_source};
+use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, put, reach_source};
 use crate::journal::{Chain, Entry, Event, Frozen, JobView, verify_to};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
@@ -147,6 +147,10 @@ impl Jobs<'_> {
         };
         let instances = members(&frozen, &definition);
         let id = JobId::new("dry-run");
+        let originals = match &frozen.plan.home {
+            Some(home) => Some(homecoming::originals(self.inner(), home, &frozen.plan).await?),
+            None => None,
+        };
         let graph = plan_recovery(&RecoveryInputs {
             job_id: &id,
             plan: &frozen.plan,
@@ -154,6 +158,7 @@ impl Jobs<'_> {
             inventory: &frozen.inventory,
             target_flavors: &frozen.target_flavors,
             data,
+            home: homecoming::homeward(&frozen.plan, originals.as_ref()),
             isolated: definition.job_type == JobType::Drill,
             suffix: "dry-run",
         });
@@ -246,10 +251,10 @@ impl Jobs<'_> {
             let fence = self
                 .inner()
                 .records()
-                .find::<FenceRecord>(kinds::FENCE, v.replication_id.as_str())
+                .find::<VolumeEpoch>(kinds::EPOCH, v.replication_id.as_str())
                 .await?;
             if let Some((fence, _)) = fence
-                && fence.fenced == plan.target_cluster
+                && fence.fenced.as_ref() == Some(&plan.target_cluster)
             {
                 return Err(Error::new(
                     ErrorKind::Refused,
@@ -295,11 +300,11 @@ impl Jobs<'_> {
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
         let definition = definition(request);
         self.check(&definition).await?;
-        self.launch(Work::Recovery(definition), None).await
+        self.launch(Work::Recovery(definition), vec![]).await
     }
 
     /// Makes a job of any work, together with another record, in one transaction, and runs it.
-    pub(super) async fn launch(&self, work: Work, also: Option<Write>) -> Result<JobId> {
+    pub(super) async fn launch(&self, work: Work, also: Vec<Write>) -> Result<JobId> {
         let inner = self.inner();
         let id = JobId::new(inner.ids.next());
         let planned = match work.recovery().map(|d| &d.execution) {

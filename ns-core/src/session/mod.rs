@@ -7,6 +7,7 @@
 
 mod clusters;
 mod explain;
+mod failback;
 mod groups;
 mod jobs;
 mod plans;
@@ -15,6 +16,7 @@ mod reports;
 
 pub use clusters::{ClusterRequest, Clusters, ConnectionReport};
 pub use explain::{Explanation, VolumeLoss};
+pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, ProtectionGroups};
 pub use jobs::{JobRequest, Jobs, OperationRequest};
 pub use plans::{PlanRequest, Plans};
@@ -112,6 +114,12 @@ impl Session {
     #[must_use]
     pub const fn jobs(&self) -> Jobs<'_> {
         Jobs { session: self }
+    }
+
+    /// Failback: protection in the other direction after a confirmed failover.
+    #[must_use]
+    pub const fn failback(&self) -> Failback<'_> {
+        Failback { session: self }
     }
 
     /// Reports of finished jobs.

@@ -151,6 +151,7 @@ impl Plans<'_> {
             parent_policy: request.parent_policy,
             mapping: request.mapping,
             volumes: BTreeMap::new(),
+            home: None,
             version: 1,
             created_at: now,
             modified_at: now,
@@ -206,9 +207,10 @@ impl Plans<'_> {
         let work = Work::Protect {
             group_id: group.id,
             plan_id: plan.id.clone(),
+            give_up: None,
         };
         let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
-        let job = self.session.jobs().launch(work, Some(record)).await?;
+        let job = self.session.jobs().launch(work, vec![record]).await?;
         Ok((plan, job))
     }
 
@@ -350,7 +352,7 @@ impl Plans<'_> {
             group_id: plan.group_id,
             plan_id: plan.id,
         };
-        self.session.jobs().launch(work, None).await
+        self.session.jobs().launch(work, vec![]).await
     }
 }
 

@@ -40,7 +40,7 @@ impl Points<'_> {
             plan_id: plan.id,
             point_id: point_id.clone(),
         };
-        let job = self.session.jobs().launch(work, None).await?;
+        let job = self.session.jobs().launch(work, vec![]).await?;
         Ok((point_id, job))
     }
 

@@ -1,8 +1,8 @@
-//! Reports of finished jobs, and offers to fail back.
+//! Reports of finished jobs.
 
 use super::{Page, Session};
 use crate::Result;
-use crate::engine::{FailbackOffer, kinds};
+use crate::engine::kinds;
 use crate::model::JobId;
 use crate::report::RecoveryReport;
 
@@ -32,13 +32,5 @@ impl Reports<'_> {
             .records()
             .page(kinds::REPORT, page.after.as_deref(), page.limit)
             .await
-    }
-
-    /// What a confirmed failover offers for the way back (OPEN-01).
-    ///
-    /// # Errors
-    /// `NotFound` when the job was not a confirmed failover.
-    pub async fn failback_offer(&self, job: &JobId) -> Result<FailbackOffer> {
-        self.session.inner.records().get(kinds::FAILBACK, job.as_str()).await
     }
 }

@@ -227,6 +227,7 @@ fn job_41_a_failover_is_in_progress() {
     let work = Work::Protect {
         group_id: "g1".into(),
         plan_id: "p1".into(),
+        give_up: None,
     };
     case.jobs = vec![JobSummary {
         work,

@@ -1,0 +1,209 @@
+//! What a confirmed failover changes in the records, and the way back (OPEN-01): the facts for `planning::home`, and the
+//! records that a failback puts back.
+
+use super::phases::lost;
+use super::records::{FailbackOffer, kinds, put, remove};
+use super::{Inner, group_inventory, sync_cluster};
+use crate::Result;
+use crate::journal::{Frozen, JobView, verify_to};
+use crate::model::{
+    CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, TaskKey,
+};
+use crate::planning::{Action, Homeward, TaskGraph, plan_homecoming};
+use crate::store::Write;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is still there of the original instances: the Target is read once more for it.
+pub(crate) async fn originals(inner: &Inner, home: &Home, plan: &RecoveryPlan) -> Result<Inventory> {
+    let target: Cluster = inner
+        .records()
+        .get(kinds::CLUSTER, plan.target_cluster.as_str())
+        .await?;
+    let all = sync_cluster(inner, target).await?;
+    let ids: Vec<CloudId> = home.instances.values().cloned().collect();
+    let mut originals = group_inventory(&all, &ids);
+    // A volume may be there although its server is gone.
+    let volumes = home.volumes.values().filter_map(|id| all.volumes.get(id));
+    originals.volumes.extend(volumes.map(|v| (v.id.clone(), v.clone())));
+    Ok(originals)
+}
+
+/// The way home of a plan that has one.
+pub(crate) fn homeward<'a>(plan: &'a RecoveryPlan, originals: Option<&'a Inventory>) -> Option<Homeward<'a>> {
+    Some(Homeward {
+        home: plan.home.as_ref()?,
+        originals: originals?,
+    })
+}
+
+/// Plans what the confirm of a failback clears away on the side it came from.
+pub(super) async fn plan(
+    inner: &Inner,
+    home: &Home,
+    frozen: &Frozen,
+    recovered: &BTreeSet<CloudId>,
+    prefix: &str,
+) -> Result<TaskGraph> {
+    let records = inner.records();
+    let job = &home.failover_job;
+    let summary: crate::model::JobSummary = records.get(kinds::JOB, job.as_str()).await?;
+    let lines = inner.store.journal(job, 1, usize::MAX >> 1).await?;
+    let failover = JobView::fold(job, &verify_to(job, &lines, summary.position)?.0)?;
+    let points = records
+        .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == frozen.plan.id)
+        .await?;
+    let back: BTreeSet<CloudId> = recovered
+        .iter()
+        .filter_map(|id| home.instances.get(id))
+        .cloned()
+        .collect();
+    let (_, part) = part(inner, frozen, &recovered.iter().collect());
+    let volumes: Vec<_> = part.volumes.values().collect();
+    plan_homecoming(home, &failover.done(), &back, &volumes, &points, prefix)
+}
+
+/// The writes of a confirmed failover. Plan and group end on the side that was left, and failed instances keep them (SM-56,
+/// SM-66); then the way back is offered, or, after a failback, the first group and plan are put back.
+pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>) -> Result<Vec<Write>> {
+    let frozen = view.frozen.as_deref().ok_or_else(lost)?;
+    let states = view.instances();
+    let recovered = |state: &InstanceRecoveryState| *state == InstanceRecoveryState::Success;
+    let back: BTreeSet<&CloudId> = states.iter().filter(|(_, s)| recovered(s)).map(|(id, _)| id).collect();
+    let left: Vec<CloudId> = states
+        .iter()
+        .filter(|(_, s)| !recovered(s))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for cluster in [&frozen.group.source_cluster, &frozen.plan.target_cluster] {
+        // Plans are judged by what is known of the clouds. One that does not answer is judged by what was known.
+        let Some((cluster, _)) = inner
+            .records()
+            .find::<Cluster>(kinds::CLUSTER, cluster.as_str())
+            .await?
+        else {
+            continue;
+        };
+        let read = sync_cluster(inner, cluster);
+        let limit = inner.settings.call_limit;
+        if let Err(error) = crate::ports::with_deadline(&*inner.clock, limit, "the cluster", read).await {
+            tracing::warn!(job = %view.id, %error, "the inventory is not read anew");
+        }
+    }
+    let mut writes = match home {
+        Some(home) => restore(inner, frozen, home, &back).await?,
+        None => vec![put(
+            kinds::FAILBACK,
+            view.id.as_str(),
+            None,
+            &offer(inner, view, frozen, &back),
+        )?],
+    };
+    if left.is_empty() {
+        writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
+        writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
+    } else {
+        // The same records become those of the instances that were not recovered: their volumes stay replicated.
+        let (group, plan) = part(inner, frozen, &left.iter().collect());
+        writes.push(put(kinds::PLAN, plan.id.as_str(), None, &plan)?);
+        writes.push(put(kinds::GROUP, group.id.as_str(), None, &group)?);
+    }
+    Ok(writes)
+}
+
+/// Group and plan of some of the instances.
+fn part(inner: &Inner, frozen: &Frozen, instances: &BTreeSet<&CloudId>) -> (ProtectionGroup, RecoveryPlan) {
+    let (mut group, mut plan) = (frozen.group.clone(), frozen.plan.clone());
+    group.instances.retain(|id| instances.contains(id));
+    group.modified_at = inner.clock.now();
+    plan.mapping.instances.retain(|id, _| instances.contains(id));
+    let volumes: BTreeSet<&CloudId> = instances
+        .iter()
+        .filter_map(|id| frozen.inventory.instances.get(*id))
+        .flat_map(|i| &i.volume_ids)
+        .collect();
+    plan.volumes.retain(|id, _| volumes.contains(id));
+    plan.version += 1;
+    plan.modified_at = inner.clock.now();
+    (group, plan)
+}
+
+/// The offer to protect the recovered instances in the other direction.
+fn offer(inner: &Inner, view: &JobView, frozen: &Frozen, recovered: &BTreeSet<&CloudId>) -> FailbackOffer {
+    let made = |key: String| Some(view.output(&TaskKey::new(key))?.handle.as_ref()?.id.clone());
+    let (group, mut plan) = part(inner, frozen, recovered);
+    let handed_over: BTreeSet<&CloudId> = view
+        .done()
+        .iter()
+        .filter(|d| matches!(d.task.action, Action::Promote { .. } | Action::ForcePromote { .. }))
+        .filter_map(|d| d.task.volume.as_ref())
+        .collect();
+    plan.volumes.retain(|id, _| handed_over.contains(id));
+    // One way back at a time: what led here is known to the journal.
+    plan.home = None;
+    let known = frozen.plan.home.as_ref();
+    let instances: BTreeMap<CloudId, CloudId> = group
+        .instances
+        .iter()
+        .filter_map(|id| Some((made(format!("server/{id}"))?, id.clone())))
+        .collect();
+    let volumes = plan
+        .volumes
+        .keys()
+        .filter_map(|id| {
+            // A volume that came home was not adopted anew.
+            let at_home = known.and_then(|home| home.volumes.get(id)).cloned();
+            Some((made(format!("volume/{id}")).or(at_home)?, id.clone()))
+        })
+        .collect();
+    FailbackOffer {
+        job_id: view.id.clone(),
+        source_cluster: plan.target_cluster.clone(),
+        target_cluster: group.source_cluster.clone(),
+        home: Home {
+            failover_job: view.id.clone(),
+            group,
+            plan: Box::new(plan),
+            instances,
+            volumes,
+        },
+        confirmed_at: inner.clock.now(),
+        plan_id: None,
+    }
+}
+
+/// Group and plan as they were before the failover, for those that came home; beside those that had stayed.
+async fn restore(inner: &Inner, frozen: &Frozen, home: &Home, back: &BTreeSet<&CloudId>) -> Result<Vec<Write>> {
+    let records = inner.records();
+    let volumes: BTreeSet<&CloudId> = back
+        .iter()
+        .filter_map(|id| frozen.inventory.instances.get(*id))
+        .flat_map(|i| &i.volume_ids)
+        .filter_map(|id| home.volumes.get(id))
+        .collect();
+    let back: BTreeSet<&CloudId> = back.iter().filter_map(|id| home.instances.get(*id)).collect();
+    let (mut group, mut plan) = (home.group.clone(), (*home.plan).clone());
+    plan.volumes.retain(|id, _| volumes.contains(id));
+    group.instances.retain(|id| back.contains(id));
+    plan.mapping.instances.retain(|id, _| back.contains(id));
+    if let Some((stayed, _)) = records.find::<ProtectionGroup>(kinds::GROUP, group.id.as_str()).await? {
+        group.instances.extend(stayed.instances);
+    }
+    if let Some((stayed, _)) = records.find::<RecoveryPlan>(kinds::PLAN, plan.id.as_str()).await? {
+        plan.mapping.instances.extend(stayed.mapping.instances);
+        plan.volumes.extend(stayed.volumes);
+        plan.version = plan.version.max(stayed.version);
+    }
+    plan.version += 1;
+    plan.modified_at = inner.clock.now();
+    group.modified_at = inner.clock.now();
+    let mut writes = vec![
+        put(kinds::GROUP, group.id.as_str(), None, &group)?,
+        put(kinds::PLAN, plan.id.as_str(), None, &plan)?,
+        remove(kinds::FAILBACK, home.failover_job.as_str()),
+    ];
+    let points = records
+        .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == frozen.plan.id)
+        .await?;
+    writes.extend(points.iter().map(|p| remove(kinds::POINT, p.id.as_str())));
+    Ok(writes)
+}

@@ -1,0 +1,198 @@
+//! The whole circle (OPEN-01): fail over, run there, protect in the other direction, fail back, and be as before.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod life_kit;
+
+use life_kit::{World, failures};
+use ns_core::ErrorKind;
+use ns_core::model::{
+    CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, ReplicationMode, ResultCode,
+};
+use ns_core::ports::Clock;
+use ns_core::session::{JobRequest, ReprotectRequest};
+use ns_core::sim::Beat;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const MODES: [ReplicationMode; 2] = [ReplicationMode::Snapshot, ReplicationMode::Journal];
+
+fn right(reason: &str) -> ForceRight {
+    ForceRight {
+        operator: "anna".into(),
+        reason: reason.into(),
+        accepts_data_loss: true,
+    }
+}
+
+/// Every guest on B writes; what it wrote, by the instance it was on A.
+fn beats(world: &World, home: &Home) -> BTreeMap<CloudId, Beat> {
+    let beat = |now: &CloudId| {
+        let beats = (0..4).map(|_| world.sim.heartbeat("b", now).unwrap());
+        beats.last().unwrap()
+    };
+    home.instances
+        .iter()
+        .map(|(now, was)| (was.clone(), beat(now)))
+        .collect()
+}
+
+fn came_home(world: &World, written: &BTreeMap<CloudId, Beat>) {
+    for server in &world.sample.servers {
+        let disk = world.sim.volume_disk("a", &server.boot_volume).unwrap();
+        assert_eq!(
+            disk.beat.as_ref(),
+            written.get(&server.id),
+            "what was written on B came home"
+        );
+    }
+}
+
+async fn normal(world: &World, plan: &PlanId) {
+    // What the replication services report may be half a minute old.
+    world.clock.sleep(Duration::from_secs(60)).await;
+    let assessment = world.session().plans().assess(plan).await.unwrap();
+    assert_eq!(assessment.status, PlanStatus::Normal, "{assessment:#?}");
+}
+
+/// Protects in the other direction and fails back, to the confirm.
+async fn come_home(world: &World, failover: &JobId, give_up: Option<ForceRight>) {
+    let session = world.session();
+    let (group, plan, job) = session
+        .failback()
+        .reprotect(failover, ReprotectRequest { give_up })
+        .await
+        .unwrap();
+    world.succeeded(&job).await;
+    world.finish_all().await;
+    normal(world, &plan.id).await;
+    let back = session
+        .jobs()
+        .create(JobRequest::failover(group.id, plan.id))
+        .await
+        .unwrap();
+    world.succeeded(&back).await;
+    assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
+}
+
+/// R47, design "Data safety": after a planned failover and its failback the object graph of both clouds and both storages is the
+/// one before the failover, and what was written over there came home.
+#[tokio::test]
+async fn failback_leaves_everything_as_before_the_failover() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        let before = world.dumps();
+        let job = session
+            .jobs()
+            .create(JobRequest::failover(group.clone(), plan.clone()))
+            .await
+            .unwrap();
+        world.succeeded(&job).await;
+        assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+        let offer = session.failback().offer(&job).await.unwrap();
+        let written = beats(&world, &offer.home);
+        come_home(&world, &job, None).await;
+        world.same_but_for_writes(&before, "failover and failback");
+        came_home(&world, &written);
+        normal(&world, &plan).await;
+        assert_eq!(
+            session.points().list(&group).await.unwrap().len(),
+            1,
+            "the group's points are its own again"
+        );
+        assert!(session.failback().offers(&Default::default()).await.unwrap().is_empty());
+        // And once more around.
+        let job = session.jobs().create(JobRequest::failover(group, plan)).await.unwrap();
+        world.succeeded(&job).await;
+        world.operate(&job, JobOperation::Rollback).await;
+        world.same_but_for_writes(&before, "a failover after the failback, rolled back");
+    }
+}
+
+/// A failback that is rolled back leaves the instances where they ran, protected.
+#[tokio::test]
+async fn a_failback_rolls_back() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        let job = session.jobs().create(JobRequest::failover(group, plan)).await.unwrap();
+        world.succeeded(&job).await;
+        world.operate(&job, JobOperation::Confirm).await;
+        let (group, plan, protect) = session
+            .failback()
+            .reprotect(&job, ReprotectRequest::default())
+            .await
+            .unwrap();
+        world.succeeded(&protect).await;
+        world.finish_all().await;
+        let before = world.dumps();
+        let back = session
+            .jobs()
+            .create(JobRequest::failover(group.id, plan.id.clone()))
+            .await
+            .unwrap();
+        world.succeeded(&back).await;
+        assert_eq!(world.operate(&back, JobOperation::Rollback).await, JobState::Finished);
+        world.same_but_for_writes(&before, "a failback and its rollback");
+        normal(&world, &plan.id).await;
+    }
+}
+
+/// R16, I4: after a forced failover the old side's copies are thrown away only by a recorded word; then everything comes home.
+#[tokio::test]
+async fn after_a_disaster_the_old_copies_follow_only_by_decision() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        let before = world.dumps();
+        world.sim.isolate("a");
+        let mut request = JobRequest::failover(group, plan);
+        request.force = Some(right("cut off"));
+        let job = session.jobs().create(request).await.unwrap();
+        world.succeeded(&job).await;
+        world.operate(&job, JobOperation::Confirm).await;
+        // Its guests ran on: both sides have writes of their own now.
+        let offer = session.failback().offer(&job).await.unwrap();
+        let lost = offer
+            .home
+            .instances
+            .values()
+            .map(|was| world.sim.heartbeat("a", was).unwrap());
+        assert_eq!(lost.count(), 3);
+        let written = beats(&world, &offer.home);
+        world.sim.revive("a");
+        let held = world.dumps().0;
+        let (_, reversed, protect) = session
+            .failback()
+            .reprotect(&job, ReprotectRequest::default())
+            .await
+            .unwrap();
+        let summary = session.jobs().wait(&protect).await.unwrap();
+        assert_eq!(summary.result, Some(ResultCode::Failed), "{mode:?}");
+        let why = failures(&session.jobs().view(&protect).await.unwrap());
+        assert!(why.iter().any(|w| w.contains("rejoin.diverged")), "{why:?}");
+        for (image, state) in &world.dumps().0.images {
+            assert_eq!(
+                state.contents, held.images[image].contents,
+                "{mode:?}: nothing of A was thrown away"
+            );
+        }
+        let nobody = ForceRight {
+            operator: " ".into(),
+            ..right("x")
+        };
+        let request = ReprotectRequest { give_up: Some(nobody) };
+        let refused = session.failback().reprotect(&job, request).await.unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.field()),
+            (ErrorKind::Invalid, Some("give_up.operator"))
+        );
+        come_home(&world, &job, Some(right("B wins"))).await;
+        world.same_but_for_writes(&before, "disaster and failback");
+        came_home(&world, &written);
+        assert!(
+            session.plans().get(&reversed.id).await.is_err(),
+            "the reversed plan has served"
+        );
+    }
+}
