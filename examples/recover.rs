@@ -8,6 +8,7 @@
 //! recover … rollback         # removes everything the drill made
 //! recover … failover         # hands the volumes over and boots on the target
 //! recover … confirm          # or rollback
+//! recover … reprotect        # protects what runs on the target now; then `failover` and `confirm` lead back
 //! recover … report --out report.json
 //! ```
 //!
@@ -20,7 +21,7 @@ use ns_core::model::{
     ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup,
     RecoveryPlan, ReplicationMode,
 };
-use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page};
+use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page, ReprotectRequest};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
 use ns_examples::{follow, must_succeed};
@@ -131,6 +132,12 @@ enum Command {
         /// Where to; `.html` gives a page, anything else JSON.
         #[arg(long)]
         out: PathBuf,
+    },
+    /// After a confirmed failover: protects in the other direction. A failover is then the failback.
+    Reprotect {
+        /// After a forced failover: lets copies that diverged on the old side be thrown away. Why.
+        #[arg(long)]
+        give_up: Option<String>,
     },
     /// Ends the plan and the mirroring.
     Unprotect,
@@ -250,15 +257,11 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let job = session.jobs().create(JobRequest::drill(group.id, plan.id)).await?;
             must_succeed(session, &job).await.map(|_| ())
         }
-        Command::Failover { force } => {
+        Command::Failover { force: reason } => {
             let (group, plan) = protected(session).await?;
             let mut request = JobRequest::failover(group.id, plan.id);
             request.data_point = DataPoint::LatestData;
-            request.force = force.as_ref().map(|reason| ForceRight {
-                operator: cli.actor.clone(),
-                reason: reason.clone(),
-                accepts_data_loss: true,
-            });
+            request.force = reason.as_deref().map(|reason| force(cli, reason));
             let job = session.jobs().create(request).await?;
             must_succeed(session, &job).await.map(|_| ())
         }
@@ -298,6 +301,16 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let page = out.extension().is_some_and(|e| e == "html");
             let text = if page { report.html()? } else { report.json()? };
             std::fs::write(out, text).with_context(|| format!("writing {}", out.display()))
+        }
+        Command::Reprotect { give_up } => {
+            let offers = session.failback().offers(&Page::default()).await?;
+            let offer = offers.last().context("no confirmed failover offers a way back")?;
+            let give_up = give_up.as_deref().map(|reason| force(cli, reason));
+            let request = ReprotectRequest { give_up };
+            let (_, plan, job) = session.failback().reprotect(&offer.job_id, request).await?;
+            println!("plan {}: the old copies follow", plan.id);
+            must_succeed(session, &job).await?;
+            finish_all(session).await
         }
         Command::Unprotect => {
             let (group, plan) = protected(session).await?;
@@ -373,7 +386,11 @@ async fn protect(
     let (plan, job) = session.plans().create(plan).await?;
     println!("plan {}: initial mirroring", plan.id);
     must_succeed(session, &job).await?;
-    // The first recovery point is made by itself.
+    finish_all(session).await
+}
+
+/// Waits for what follows by itself: the first recovery point.
+async fn finish_all(session: &Session) -> Result<()> {
     for job in all_jobs(session)
         .await?
         .iter()
@@ -382,6 +399,15 @@ async fn protect(
         must_succeed(session, &job.id).await?;
     }
     Ok(())
+}
+
+/// The operator's word that what was not replicated may be lost.
+fn force(cli: &Cli, reason: &str) -> ForceRight {
+    ForceRight {
+        operator: cli.actor.clone(),
+        reason: reason.to_owned(),
+        accepts_data_loss: true,
+    }
 }
 
 /// The group and the plan this program works on: the only ones of its store.

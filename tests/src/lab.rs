@@ -114,6 +114,35 @@ impl Lab {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// The SHA-256 of an image or of a snapshot of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checksum(&self, site: SiteName, image: &str) -> Result<String> {
+        let mut export = Command::new("rbd")
+            .arg("-c")
+            .arg(self.ceph_conf(site))
+            .args(["--id", "admin", "--keyring"])
+            .arg(self.keyring(site, "admin"))
+            .args(["export", "--no-progress", image, "-"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .context("running rbd")?;
+        let bytes = export.stdout.take().context("the export has no output")?;
+        let sum = Command::new("sha256sum")
+            .stdin(bytes)
+            .output()
+            .context("running sha256sum")?;
+        let status = export.wait()?;
+        ensure!(status.success() && sum.status.success(), "rbd export {image}: {status}");
+        let text = String::from_utf8(sum.stdout)?;
+        Ok(text
+            .split_whitespace()
+            .next()
+            .context("sha256sum is silent")?
+            .to_owned())
+    }
+
     /// Runs `cargo xtask lab VERB SITE`.
     ///
     /// # Errors

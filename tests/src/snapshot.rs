@@ -34,6 +34,19 @@ impl Everything {
     }
 }
 
+impl Everything {
+    /// Without recovery points and their vault clones: a failover and its failback keep those that were made before it.
+    #[must_use]
+    pub fn without_points(&self) -> Self {
+        let line = |l: &String| match l.split_once(" snapshots=") {
+            Some((image, _)) => image.to_owned(),
+            None => l.clone(),
+        };
+        let vault = |l: &String| l.contains("neverstop-base");
+        Self(self.0.iter().filter(|l| !vault(l)).map(line).collect())
+    }
+}
+
 /// A resource without what changes by itself: loads, times of no meaning.
 fn line(mut resource: Resource) -> Result<String> {
     match &mut resource {

@@ -151,18 +151,33 @@ pub(crate) fn e2e() -> Result<()> {
     lab_tests(&["--test", "e2e"], 1)
 }
 
+/// Fails over and back against the running lab.
+pub(crate) fn cycle(count: u32, kills: u32) -> Result<()> {
+    lab_tests_with(
+        &["--test", "cycle"],
+        1,
+        &[
+            ("NEVERSTOP_CYCLES", count.to_string()),
+            ("NEVERSTOP_KILLS", kills.to_string()),
+        ],
+    )
+}
+
 /// Tests against the lab, so many at a time: they share the lab's two clouds.
 fn lab_tests(which: &[&str], at_a_time: usize) -> Result<()> {
+    lab_tests_with(which, at_a_time, &[])
+}
+
+fn lab_tests_with(which: &[&str], at_a_time: usize, settings: &[(&str, String)]) -> Result<()> {
     let state = State::from_env()?;
     // The whole workspace, as the other tests: with one package its dependencies are built anew with fewer features.
     let args = ["test", "--locked", "--workspace", "--features", "ns-tests/lab"];
     // What they say on their way is their account of what happened: times, case counts, kill points.
     let threads = format!("--test-threads={at_a_time}");
     let how = ["--", &threads, "--nocapture"];
-    cargo(
-        &[&args[..], which, &how].concat(),
-        &[("NEVERSTOP_LAB", state.root().as_os_str())],
-    )
+    let mut env = vec![("NEVERSTOP_LAB", state.root().as_os_str())];
+    env.extend(settings.iter().map(|(name, value)| (*name, OsStr::new(value))));
+    cargo(&[&args[..], which, &how].concat(), &env)
 }
 
 /// Advisories are not asked for: they change without a change here, and need the network.

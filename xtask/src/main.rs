@@ -1,4 +1,4 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
@@ -33,6 +33,15 @@ enum Verb {
     Lab(lab::Verb),
     /// Run the end-to-end scenarios against the running lab
     E2e,
+    /// Fail the lab's real guest over and back, again and again; wants a fresh lab
+    Cycle {
+        /// How often
+        #[arg(long, default_value_t = 5)]
+        count: u32,
+        /// How often the engine's process is killed on the way
+        #[arg(long, default_value_t = 20)]
+        kills: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -40,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Ci { steps } => ci::run(&steps),
         Verb::Lab(verb) => lab::run(&verb),
         Verb::E2e => ci::e2e(),
+        Verb::Cycle { count, kills } => ci::cycle(count, kills),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

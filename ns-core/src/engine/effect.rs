@@ -390,6 +390,10 @@ impl Attempt {
             };
             storage.promote(&here, &mark).await?;
         }
+        if let ImageRef::Replica(id) = image {
+            let epoch = super::outcome::next_epoch(&self.inner, id).await?;
+            self.keep_epoch(storage, &here, epoch).await?;
+        }
         Ok(TaskOutput {
             image: Some(here),
             synced_to: Some(self.inner.clock.now()),
@@ -405,17 +409,24 @@ impl Attempt {
         if self.role(storage, &here).await? != Role::Primary {
             storage.force_promote(&here, decision).await?;
         }
-        storage
-            .set_metadata(&here, "neverstop-epoch", Some(&epoch.to_string()))
-            .await?;
-        storage
-            .set_metadata(&here, "neverstop-epoch-job", Some(self.job.as_str()))
-            .await?;
+        self.keep_epoch(storage, &here, epoch).await?;
         Ok(TaskOutput {
             image: Some(here),
             synced_to,
             ..TaskOutput::default()
         })
+    }
+
+    /// Beside the image, so that a storage that was away is recognised by an older one.
+    async fn keep_epoch(&self, storage: &Storage, image: &StorageRef, epoch: u64) -> Result<()> {
+        let pairs = [
+            ("neverstop-epoch", epoch.to_string()),
+            ("neverstop-epoch-job", self.job.to_string()),
+        ];
+        for (key, value) in pairs {
+            storage.set_metadata(image, key, Some(&value)).await?;
+        }
+        Ok(())
     }
 
     async fn await_replica(&self) -> Result<TaskOutput> {

@@ -8,6 +8,12 @@ use crate::model::{ClusterId, ReplicationId, TaskKey};
 use crate::planning::{Action, ImageRef, Side};
 use crate::store::Write;
 
+/// The epoch that the next promotion of a volume begins.
+pub(super) async fn next_epoch(inner: &Inner, id: &ReplicationId) -> Result<u64> {
+    let now = inner.records().find::<VolumeEpoch>(kinds::EPOCH, id.as_str()).await?;
+    Ok(now.map_or(0, |(e, _)| e.epoch) + 1)
+}
+
 /// The writes that go with a task's success, in the same transaction.
 pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output: &TaskOutput) -> Result<Vec<Write>> {
     let (Some(task), Some(frozen)) = (view.phase().and_then(|p| p.graph.tasks.get(key)), &view.frozen) else {
@@ -49,7 +55,7 @@ pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output:
             image: ImageRef::Replica(id),
             ..
         } => {
-            let epoch = now(id).await?.map_or(0, |(e, _)| e.epoch) + 1;
+            let epoch = next_epoch(inner, id).await?;
             vec![record(id, *side, epoch, None, Evidence::HandedOver)?]
         }
         Action::ForcePromote {

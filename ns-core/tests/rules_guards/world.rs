@@ -382,6 +382,7 @@ pub fn plan() -> RecoveryPlan {
         volumes: ["web-root", "db-root", "db-data"]
             .map(|v| (id(v), replicated(v)))
             .into(),
+        home: None,
         version: 1,
         created_at: at(0),
         modified_at: at(0),
