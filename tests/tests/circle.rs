@@ -196,3 +196,82 @@ async fn after_a_disaster_the_old_copies_follow_only_by_decision() {
         );
     }
 }
+
+/// Issue of every stack that forces promotion: a source that comes back writes on. Ours is made read only by the watch, keeps
+/// what it holds, and wins or loses by an operator's word only.
+#[tokio::test]
+async fn a_source_that_comes_back_is_made_read_only() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        world.engine.start().await.unwrap();
+        world.sim.isolate("a");
+        let mut request = JobRequest::failover(group, plan.clone());
+        request.force = Some(right("cut off"));
+        let job = session.jobs().create(request).await.unwrap();
+        world.succeeded(&job).await;
+        for server in &world.sample.servers {
+            world.sim.heartbeat("a", &server.id).unwrap();
+        }
+        world.sim.revive("a");
+        let held = world
+            .sim
+            .volume_disk("a", &world.sample.servers[0].boot_volume)
+            .unwrap();
+        world.clock.sleep(Duration::from_secs(120)).await;
+        for image in world.dumps().0.images.values() {
+            assert!(
+                image.replication.as_ref().is_none_or(|(_, _, primary)| !primary),
+                "{mode:?}: nothing of the source is primary"
+            );
+        }
+        for server in &world.sample.servers {
+            assert!(
+                world.sim.heartbeat("a", &server.id).is_err(),
+                "{mode:?}: no guest of the source writes"
+            );
+            let disk = world.sim.volume_disk("a", &server.boot_volume).unwrap();
+            assert_eq!(
+                disk.beat.is_some(),
+                held.beat.is_some(),
+                "{mode:?}: it keeps what it wrote"
+            );
+        }
+        // The operator decides that the source wins after all.
+        assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
+        // The Target's copies are made anew.
+        world.clock.sleep(Duration::from_secs(600)).await;
+        normal(&world, &plan).await;
+        let kept = world
+            .sim
+            .volume_disk("a", &world.sample.servers[0].boot_volume)
+            .unwrap();
+        assert_eq!(kept.beat, held.beat, "{mode:?}: the source has its own writes");
+        for server in &world.sample.servers {
+            world
+                .sim
+                .heartbeat("a", &server.id)
+                .expect("the source's guests run again");
+        }
+    }
+}
+
+/// Both sides writable reads as healthy; the watch finds it within an interval.
+#[tokio::test]
+async fn two_writers_are_found() {
+    let (world, _, plan) = World::new(ReplicationMode::Snapshot).await;
+    world.engine.start().await.unwrap();
+    normal(&world, &plan).await;
+    let volumes = world.session().plans().get(&plan).await.unwrap().volumes;
+    let image = volumes.values().next().unwrap().target.clone();
+    world.sim.rbd("b", |rbd| rbd.promote(&image, true)).unwrap();
+    world.clock.sleep(Duration::from_secs(61)).await;
+    let assessment = world.session().plans().assess(&plan).await.unwrap();
+    assert!(
+        assessment
+            .reasons
+            .iter()
+            .any(|r| r.message.contains("both sides are primary")),
+        "{assessment:#?}"
+    );
+}

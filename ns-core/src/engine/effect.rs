@@ -156,8 +156,11 @@ impl Attempt {
                 Ok(TaskOutput::default())
             }
             Action::StopServer { side, server, .. } => {
-                self.on(*side)?.cloud.stop(&server.id()?.into()).await?;
-                Ok(TaskOutput::default())
+                match self.on(*side)?.cloud.stop(&server.id()?.into()).await {
+                    // What does not exist does not run.
+                    Err(e) if e.kind() == ErrorKind::NotFound => Ok(TaskOutput::default()),
+                    stopped => stopped.map(|()| TaskOutput::default()),
+                }
             }
             Action::StartServer { side, server } => {
                 let id: CloudId = server.id()?.into();

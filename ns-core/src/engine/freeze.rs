@@ -146,6 +146,11 @@ pub(crate) fn group_inventory(all: &Inventory, instances: &[CloudId]) -> Invento
 /// # Errors
 /// `NotFound` for records that are gone; `Refused` without a recovery point where one is asked for (JOB-42, JOB-43).
 pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<Frozen> {
+    if let Work::Fence { failover, .. } = work {
+        // Group and plan may be gone since it was confirmed.
+        let frozen = inner.view(failover).await?.frozen;
+        return frozen.map(|f| (*f).clone()).ok_or_else(super::phases::lost);
+    }
     let records = inner.records();
     let plan: RecoveryPlan = records.get(kinds::PLAN, work.plan_id().as_str()).await?;
     let group: ProtectionGroup = records.get(kinds::GROUP, work.group_id().as_str()).await?;

@@ -5,7 +5,7 @@ use super::phases::lost;
 use super::records::{FailbackOffer, kinds, put, remove};
 use super::{Inner, group_inventory, sync_cluster};
 use crate::Result;
-use crate::journal::{Frozen, JobView, verify_to};
+use crate::journal::{Frozen, JobView};
 use crate::model::{
     CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, TaskKey,
 };
@@ -45,10 +45,7 @@ pub(super) async fn plan(
     prefix: &str,
 ) -> Result<TaskGraph> {
     let records = inner.records();
-    let job = &home.failover_job;
-    let summary: crate::model::JobSummary = records.get(kinds::JOB, job.as_str()).await?;
-    let lines = inner.store.journal(job, 1, usize::MAX >> 1).await?;
-    let failover = JobView::fold(job, &verify_to(job, &lines, summary.position)?.0)?;
+    let failover = inner.view(&home.failover_job).await?;
     let points = records
         .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == frozen.plan.id)
         .await?;

@@ -2,7 +2,7 @@
 
 use super::Inner;
 use super::records::{kinds, put};
-use crate::journal::{Chain, Entry, Event, JobView};
+use crate::journal::{Chain, Entry, Event, JobView, verify_to};
 use crate::model::{JobId, JobSummary};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
@@ -39,6 +39,24 @@ pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event) -> Result<V
         },
         put(kinds::JOB, job.as_str(), Some(0), &view.summary())?,
     ])
+}
+
+impl Inner {
+    /// The fold of a job's whole journal, verified.
+    ///
+    /// # Errors
+    /// `NotFound`; `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
+    pub(crate) async fn view(&self, job: &JobId) -> Result<JobView> {
+        JobView::fold(job, &self.entries(job).await?)
+    }
+
+    /// A job's whole journal, verified as for [`Inner::view`].
+    pub(crate) async fn entries(&self, job: &JobId) -> Result<Vec<Entry>> {
+        // Before the journal: what is appended meanwhile only makes it longer.
+        let record = self.records().find::<JobSummary>(kinds::JOB, job.as_str()).await?;
+        let lines = self.store.journal(job, 1, usize::MAX >> 1).await?;
+        Ok(verify_to(job, &lines, record.map_or(0, |(job, _)| job.position))?.0)
+    }
 }
 
 impl JournalWriter {

@@ -19,6 +19,7 @@ mod reporting;
 mod resolve;
 mod runner;
 mod settings;
+mod watch;
 
 pub use records::{Evidence, FailbackOffer, VolumeEpoch};
 pub use settings::Settings;
@@ -27,6 +28,7 @@ pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, rea
 pub(crate) use journal_writer::first_writes;
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use watch::TwoWriters;
 
 use crate::model::{ClusterId, JobId, JobState};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
@@ -36,10 +38,11 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 /// The providers of one cluster.
 #[derive(Debug, Clone)]
@@ -55,13 +58,13 @@ pub struct Providers {
 struct Running {
     commands: mpsc::Sender<Command>,
     /// The position of its last entry; closed when it has finished.
-    feed: watch::Receiver<u64>,
+    feed: tokio::sync::watch::Receiver<u64>,
 }
 
 /// The runner's ends of a registered job.
 #[derive(Debug)]
 pub(crate) struct Registered {
-    feed: watch::Sender<u64>,
+    feed: tokio::sync::watch::Sender<u64>,
     inbox: mpsc::Receiver<Command>,
 }
 
@@ -78,7 +81,9 @@ pub(crate) struct Inner {
     /// Told whenever a job may have let go of its group.
     pub(crate) group_freed: Notify,
     /// Set when the engine shuts down: runners stop at the next safe place.
-    stop: watch::Sender<bool>,
+    stop: tokio::sync::watch::Sender<bool>,
+    /// Whether the watch runs.
+    watched: AtomicBool,
 }
 
 /// The engine. Cheap to clone; all clones are one engine.
@@ -171,7 +176,8 @@ impl EngineBuilder {
             providers: Mutex::default(),
             jobs: Mutex::default(),
             group_freed: Notify::new(),
-            stop: watch::channel(false).0,
+            stop: tokio::sync::watch::channel(false).0,
+            watched: AtomicBool::new(false),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -203,7 +209,8 @@ impl Engine {
         self.inner.attach(cluster, providers);
     }
 
-    /// Continues every job that has not finished, e.g. after a crash. Call it after [`Engine::attach`].
+    /// Continues every job that has not finished, e.g. after a crash, and begins to watch over protected volumes. Call it after
+    /// [`Engine::attach`].
     ///
     /// # Errors
     /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
@@ -225,6 +232,10 @@ impl Engine {
                     Err(e) => broken = Some(e),
                 }
             }
+        }
+        if !self.inner.watched.swap(true, Ordering::Relaxed) {
+            let inner = self.inner.clone();
+            self.inner.runtime.spawn(watch::watch(inner));
         }
         broken.map_or(Ok(started), Err)
     }
@@ -286,7 +297,7 @@ impl Inner {
     }
 
     /// The position of a running job's last entry, to wait for the next.
-    pub(crate) fn feed(&self, job: &JobId) -> Option<watch::Receiver<u64>> {
+    pub(crate) fn feed(&self, job: &JobId) -> Option<tokio::sync::watch::Receiver<u64>> {
         self.jobs().get(job).map(|j| j.feed.clone())
     }
 
@@ -296,7 +307,7 @@ impl Inner {
         if jobs.contains_key(job) {
             return None;
         }
-        let (feed, watcher) = watch::channel(0);
+        let (feed, watcher) = tokio::sync::watch::channel(0);
         let (commands, inbox) = mpsc::channel(16);
         jobs.insert(
             job.clone(),

@@ -13,8 +13,8 @@ use crate::model::{
     JobOperation, JobState, JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey, Work,
 };
 use crate::planning::{
-    self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_point, plan_protect, plan_recovery,
-    plan_undo, plan_unprotect,
+    self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_point, plan_protect,
+    plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::provider::Role;
 use crate::report::RecoveryReport;
@@ -47,6 +47,7 @@ impl Runner {
                 Work::Recovery(definition) => self.plan_run(definition, frozen, events).await,
                 Work::Protect { give_up, .. } => self.plan_protect(give_up.as_ref(), frozen, events).await,
                 Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
+                Work::Fence { .. } => plan_fence(&frozen.plan, &frozen.inventory),
                 Work::Unprotect { plan_id, .. } => {
                     let records = self.inner.records();
                     let points = records
@@ -60,7 +61,12 @@ impl Runner {
             (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => self.remaining(&[PhaseKind::Confirm], None),
             (PhaseKind::Rollback, _) => {
                 let decision = self.decision_of(events, DecisionKind::Rollback);
-                plan_undo(&view.id, &frozen.plan, &view.done(), &self.prefix("undo"), &decision)
+                let prefix = self.prefix("undo");
+                let mut graph = plan_undo(&view.id, &frozen.plan, &view.done(), &prefix, &decision)?;
+                if let (_, 1..) = self.inner.fencing(&view.id).await? {
+                    plan_unfence(&mut graph, &frozen.inventory, &prefix)?;
+                }
+                Ok(graph)
             }
             (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events).await,
         }
@@ -429,7 +435,7 @@ impl Runner {
                     writes.extend(points.iter().map(|p| remove(kinds::POINT, p.id.as_str())));
                     writes.push(remove(kinds::PLAN, plan_id.as_str()));
                 }
-                Work::Recovery(_) => {}
+                Work::Recovery(_) | Work::Fence { .. } => {}
             }
         }
         let event = Event::Transition {

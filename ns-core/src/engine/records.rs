@@ -18,6 +18,7 @@ pub(crate) mod kinds {
     pub(crate) const JOB: &str = "job";
     pub(crate) const REPORT: &str = "report";
     pub(crate) const EPOCH: &str = "epoch";
+    pub(crate) const TWO_WRITERS: &str = "two-writers";
     pub(crate) const FAILBACK: &str = "failback";
 }
 

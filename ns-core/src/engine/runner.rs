@@ -46,6 +46,8 @@ pub(crate) enum Ask {
     Reschedule { at: Timestamp },
     /// Delete the job.
     Delete { leave_resources: bool },
+    /// Make the source read only that came back; from the watch.
+    Fence,
 }
 
 /// A task that ended, or was aborted, or broke.
@@ -335,6 +337,18 @@ impl Runner {
             Trigger::Operation(operation) => Some(operation),
             _ => None,
         };
+        if t.next == JobState::Clearing
+            && t.operation != JobOperation::Confirm
+            && let (Some(job), _) = self.inner.fencing(&view.id).await?
+        {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "job.fencing",
+                "the source that came back is being made read only",
+            )
+            .with("job", job)
+            .with_remedy("wait until that job has finished, then ask again"));
+        }
         let plan = match (view.state, t.next) {
             (JobState::Pending, JobState::Running) => Some(PhaseKind::Run),
             (JobState::Completed, JobState::Running) => Some(PhaseKind::Retry),
@@ -662,6 +676,13 @@ impl Runner {
                 };
                 self.journal.append(vec![event], vec![]).await
             }
+            // A source that is about to write again is left alone.
+            Ask::Fence => match state {
+                JobState::Running | JobState::Paused | JobState::Completed => {
+                    self.inner.fence(&self.journal.view.summary()).await
+                }
+                _ => Ok(()),
+            },
             Ask::Delete { leave_resources } => {
                 machine::may_delete(state, leave_resources).ok_or_else(|| {
                     refused("delete", state).with_remedy("roll the job back first, or say that its resources stay")

@@ -27,6 +27,8 @@ pub struct Settings {
     pub copy_limit: Duration,
     /// How often a wait looks again.
     pub poll: Duration,
+    /// How often the engine looks whether a fenced source came back, and whether a volume has two writers.
+    pub watch_interval: Duration,
     /// By how many seconds the clocks of engine and cloud may differ at registration.
     pub clock_skew_limit_seconds: u32,
 }
@@ -43,6 +45,7 @@ impl Default for Settings {
             arrival_limit: Duration::from_secs(1800),
             copy_limit: Duration::from_secs(24 * 3600),
             poll: Duration::from_secs(1),
+            watch_interval: Duration::from_secs(60),
             clock_skew_limit_seconds: 60,
         }
     }
@@ -62,6 +65,9 @@ impl Settings {
         }
         if self.poll.is_zero() {
             return invalid("poll", "must not be zero");
+        }
+        if self.watch_interval < Duration::from_secs(1) {
+            return invalid("watch_interval", "must be a second or more");
         }
         if self.call_limit.is_zero() {
             return invalid("call_limit", "must not be zero");

@@ -225,6 +225,15 @@ pub enum Work {
         /// The point to be.
         point_id: PointId,
     },
+    /// A source that came back after a forced failover is made read only: its servers are stopped, its images demoted.
+    Fence {
+        /// Of which group.
+        group_id: GroupId,
+        /// By which plan.
+        plan_id: PlanId,
+        /// The forced failover.
+        failover: JobId,
+    },
     /// The end of a plan: its points and its mirroring are removed (PLAN-29).
     Unprotect {
         /// Of which group.
@@ -240,9 +249,10 @@ impl Work {
     pub const fn group_id(&self) -> &GroupId {
         match self {
             Self::Recovery(d) => &d.group_id,
-            Self::Protect { group_id, .. } | Self::Point { group_id, .. } | Self::Unprotect { group_id, .. } => {
-                group_id
-            }
+            Self::Protect { group_id, .. }
+            | Self::Point { group_id, .. }
+            | Self::Fence { group_id, .. }
+            | Self::Unprotect { group_id, .. } => group_id,
         }
     }
 
@@ -251,7 +261,10 @@ impl Work {
     pub const fn plan_id(&self) -> &PlanId {
         match self {
             Self::Recovery(d) => &d.plan_id,
-            Self::Protect { plan_id, .. } | Self::Point { plan_id, .. } | Self::Unprotect { plan_id, .. } => plan_id,
+            Self::Protect { plan_id, .. }
+            | Self::Point { plan_id, .. }
+            | Self::Fence { plan_id, .. }
+            | Self::Unprotect { plan_id, .. } => plan_id,
         }
     }
 

@@ -8,6 +8,7 @@
 //! them.
 
 mod confirm;
+mod fence;
 mod graph;
 mod home;
 mod networks;
@@ -18,6 +19,7 @@ mod tests;
 mod undo;
 
 pub use confirm::plan_confirm;
+pub use fence::{plan_fence, plan_unfence};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{plan_point, plan_protect, plan_unprotect, point_snapshot_name, point_volumes, replicated_volumes};

@@ -2,7 +2,7 @@
 
 use super::{Explanation, Page, Session, VolumeLoss};
 use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, put, reach_source};
-use crate::journal::{Chain, Entry, Event, Frozen, JobView, verify_to};
+use crate::journal::{Chain, Entry, Event, Frozen, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
     JobType, PlanId, RecoveryPoint, Work,
@@ -380,7 +380,7 @@ impl Jobs<'_> {
     /// # Errors
     /// `NotFound`; `Corrupt` when the journal does not verify.
     pub async fn view(&self, id: &JobId) -> Result<JobView> {
-        JobView::fold(id, &self.journal(id).await?)
+        self.inner().view(id).await
     }
 
     /// The whole journal, verified.
@@ -388,14 +388,7 @@ impl Jobs<'_> {
     /// # Errors
     /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
     pub async fn journal(&self, id: &JobId) -> Result<Vec<Entry>> {
-        // Before the journal: what is appended meanwhile only makes it longer.
-        let record = self
-            .inner()
-            .records()
-            .find::<JobSummary>(kinds::JOB, id.as_str())
-            .await?;
-        let lines = self.inner().store.journal(id, 1, usize::MAX >> 1).await?;
-        Ok(verify_to(id, &lines, record.map_or(0, |(job, _)| job.position))?.0)
+        self.inner().entries(id).await
     }
 
     /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or this engine no

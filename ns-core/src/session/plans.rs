@@ -2,7 +2,7 @@
 
 use super::{Page, Session};
 use crate::engine::kinds;
-use crate::engine::put;
+use crate::engine::{TwoWriters, put};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
     ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
@@ -274,6 +274,14 @@ impl Plans<'_> {
         let mut mirroring = BTreeMap::new();
         for v in plan.volumes.values().filter(|_| target_active) {
             let storage = inner.providers(&plan.target_cluster)?.storage;
+            let two = records
+                .find::<TwoWriters>(kinds::TWO_WRITERS, v.replication_id.as_str())
+                .await?;
+            if let Some((found, _)) = two {
+                let reason = format!("both sides are primary since {}: decide which side wins", found.since);
+                mirroring.insert(v.volume_id.clone(), rules::Mirroring::Abnormal { reason });
+                continue;
+            }
             let phase = match storage.find_replica(&v.replication_id).await? {
                 Some(image) => storage.status(&image).await?.phase,
                 None => ReplicationPhase::Unknown,

@@ -1,0 +1,172 @@
+//! What the engine looks at by itself, again and again: whether a fenced source came back and may write, and whether any
+//! volume has two writers. Storage does not tell: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both
+//! sides are read.
+
+use super::Inner;
+use super::journal_writer::first_writes;
+use super::records::{VolumeEpoch, kinds, put, remove};
+use super::runner::{Ask, Command};
+use crate::journal::Event;
+use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
+use crate::ports::with_deadline;
+use crate::provider::Role;
+use crate::{ErrorKind, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A volume that both sides may write to, found by the watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TwoWriters {
+    pub(crate) replication_id: ReplicationId,
+    pub(crate) since: Timestamp,
+}
+
+/// Looks until the engine shuts down.
+pub(super) async fn watch(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    loop {
+        if *stop.borrow() {
+            return;
+        }
+        if let Err(error) = look(&inner).await {
+            tracing::warn!(%error, "the watch could not look");
+        }
+        tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            () = inner.clock.sleep(inner.settings.watch_interval) => {}
+        }
+    }
+}
+
+async fn look(inner: &Arc<Inner>) -> Result<()> {
+    let records = inner.records();
+    let mut returned: BTreeSet<JobId> = BTreeSet::new();
+    for epoch in records.all::<VolumeEpoch>(kinds::EPOCH, |e| e.fenced.is_some()).await? {
+        let fenced = epoch.fenced.iter().next();
+        if let Some(cluster) = fenced
+            && role(inner, cluster, &epoch.replication_id).await == Some(Role::Primary)
+        {
+            returned.insert(epoch.job_id);
+        }
+    }
+    for failover in returned {
+        let Some((job, _)) = records.find::<JobSummary>(kinds::JOB, failover.as_str()).await? else {
+            continue;
+        };
+        if job.state == JobState::Finished {
+            inner.fence(&job).await?;
+            continue;
+        }
+        // Its runner decides: while it rolls back, the source is to write again. Another engine's runner has its own watch.
+        if let Some(commands) = inner.commands(&failover) {
+            let (reply, answer) = oneshot::channel();
+            let command = Command {
+                ask: Ask::Fence,
+                actor: "engine".to_owned(),
+                reply,
+            };
+            if commands.send(command).await.is_ok()
+                && let Ok(Err(error)) = answer.await
+            {
+                tracing::warn!(job = %failover, %error, "the source that came back is not fenced");
+            }
+        }
+    }
+    for plan in records.all::<RecoveryPlan>(kinds::PLAN, |_| true).await? {
+        let group = records
+            .find::<ProtectionGroup>(kinds::GROUP, plan.group_id.as_str())
+            .await?;
+        if let Some((group, _)) = group {
+            two_writers(inner, &plan, &group).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps note of every volume of a plan that is primary on both sides.
+async fn two_writers(inner: &Inner, plan: &RecoveryPlan, group: &ProtectionGroup) -> Result<()> {
+    let records = inner.records();
+    for v in plan.volumes.values() {
+        let id = &v.replication_id;
+        let (here, there) = futures::future::join(
+            role(inner, &group.source_cluster, id),
+            role(inner, &plan.target_cluster, id),
+        )
+        .await;
+        let known = records
+            .find::<TwoWriters>(kinds::TWO_WRITERS, id.as_str())
+            .await?
+            .is_some();
+        let both = (here, there) == (Some(Role::Primary), Some(Role::Primary));
+        if both && !known {
+            tracing::error!(plan = %plan.id, volume = %v.volume_id, "the volume is primary on both sides");
+            let found = TwoWriters {
+                replication_id: id.clone(),
+                since: inner.clock.now(),
+            };
+            records
+                .commit(vec![put(kinds::TWO_WRITERS, id.as_str(), None, &found)?])
+                .await?;
+        }
+        // A side that does not answer does not prove that it stopped.
+        if known && !both && here.is_some() && there.is_some() {
+            records.commit(vec![remove(kinds::TWO_WRITERS, id.as_str())]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The role of a volume on a side; none when it cannot be learned now.
+async fn role(inner: &Inner, cluster: &ClusterId, id: &ReplicationId) -> Option<Role> {
+    let storage = inner.providers(cluster).ok()?.storage;
+    let look = async {
+        match storage.find_replica(id).await? {
+            Some(image) => Ok(storage.image(&image).await?.map(|s| s.role)),
+            None => Ok(None),
+        }
+    };
+    with_deadline(&*inner.clock, inner.settings.call_limit, "the storage", look)
+        .await
+        .ok()
+        .flatten()
+}
+
+impl Inner {
+    /// Fencing jobs of a failover that have not finished, and how many there were.
+    pub(crate) async fn fencing(&self, failover: &JobId) -> Result<(Option<JobId>, usize)> {
+        let ours = |j: &JobSummary| matches!(&j.work, Work::Fence { failover: f, .. } if f == failover);
+        let jobs = self.records().all::<JobSummary>(kinds::JOB, ours).await?;
+        let running = jobs.iter().find(|j| j.state != JobState::Finished);
+        Ok((running.map(|j| j.id.clone()), jobs.len()))
+    }
+
+    /// Makes the job that fences the source of a forced failover, unless there is one.
+    pub(crate) async fn fence(self: &Arc<Self>, failover: &JobSummary) -> Result<()> {
+        let (None, earlier) = self.fencing(&failover.id).await? else {
+            return Ok(());
+        };
+        // The same name from every engine that sees it: one of them makes it.
+        let job = JobId::new(format!("{}-fence-{}", failover.id, earlier + 1));
+        let work = Work::Fence {
+            group_id: failover.work.group_id().clone(),
+            plan_id: failover.work.plan_id().clone(),
+            failover: failover.id.clone(),
+        };
+        let created = Event::Created {
+            work,
+            actor: "engine".to_owned(),
+        };
+        tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
+        match self.records().commit(first_writes(self, &job, created)?).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
+            result => {
+                result?;
+                Self::run(self, job).await
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A source that came back although its volumes were promoted by force elsewhere: it is made read only.
+
+use super::graph::{Action, ImageRef, Side, TaskGraph};
+use crate::Result;
+use crate::model::{Inventory, PowerState, RecoveryPlan, TaskKey};
+use crate::provider::Ref;
+
+/// Plans the fencing: everything that may write is stopped, then every image is demoted. Nothing is lost by it: which side
+/// wins is decided later, by an operator.
+///
+/// # Errors
+/// `Internal` for a cycle, which would be a fault of this function.
+pub fn plan_fence(plan: &RecoveryPlan, inventory: &Inventory) -> Result<TaskGraph> {
+    let mut graph = TaskGraph::default();
+    for v in plan.volumes.values() {
+        let writers = inventory
+            .instances
+            .values()
+            .filter(|i| i.volume_ids.contains(&v.volume_id));
+        let stops: Vec<TaskKey> = writers
+            .map(|instance| {
+                let stop = Action::StopServer {
+                    side: Side::Source,
+                    server: Ref::Known(instance.id.clone()),
+                    was_running: true,
+                };
+                graph.add(format!("stop/{}", instance.id), stop, [])
+            })
+            .collect();
+        let demote = Action::Demote {
+            side: Side::Source,
+            image: ImageRef::Replica(v.replication_id.clone()),
+            only_if_primary: true,
+        };
+        let key = graph.add(format!("fence/{}", v.volume_id), demote, []);
+        graph.about_volume(&key, &v.volume_id);
+        if let Some(task) = graph.tasks.get_mut(&key) {
+            // A server that cannot be stopped does not keep its volume writable.
+            task.order = stops.into_iter().collect();
+        }
+    }
+    graph.in_order()?;
+    Ok(graph)
+}
+
+/// Adds to the rollback of a forced failover what ends the fencing: instances that ran before it start as soon as their
+/// volumes belong to the source again.
+///
+/// # Errors
+/// `Internal` for a cycle, which would be a fault of this function.
+pub fn plan_unfence(graph: &mut TaskGraph, inventory: &Inventory, prefix: &str) -> Result<()> {
+    for instance in inventory.instances.values().filter(|i| i.power != PowerState::Stopped) {
+        let reclaimed: Vec<TaskKey> = instance
+            .volume_ids
+            .iter()
+            .map(|id| TaskKey::new(format!("{prefix}/reclaim/promote/{id}")))
+            .filter(|key| graph.tasks.contains_key(key))
+            .collect();
+        let start = Action::StartServer {
+            side: Side::Source,
+            server: Ref::Known(instance.id.clone()),
+        };
+        graph.add(format!("{prefix}/unfence/{}", instance.id), start, &reclaimed);
+    }
+    graph.in_order()?;
+    Ok(())
+}
