@@ -186,11 +186,11 @@ impl Cycle {
             .context("nothing replicates")?;
         let snaps: Vec<serde_json::Value> =
             serde_json::from_str(&self.lab.rbd(site, &["snap", "ls", &image, "--format", "json"])?)?;
-        let ours = snaps
+        let mut ours = snaps
             .iter()
             .filter_map(|s| s["name"].as_str())
             .filter(|n| n.starts_with("neverstop-"));
-        Ok(ours.last().context("no recovery point")?.to_owned())
+        Ok(ours.next_back().context("no recovery point")?.to_owned())
     }
 
     async fn everything(&self) -> Result<Everything> {

@@ -546,12 +546,11 @@ impl Attempt {
                     here.resync(&image, decision).await?;
                     resynced = true;
                 }
-                ReplicationPhase::InitialCopy { percent } => {
-                    if told != Some(percent) {
-                        self.tell(percent, "full copy");
-                        told = Some(percent);
-                    }
+                ReplicationPhase::InitialCopy { percent } if told != Some(percent) => {
+                    self.tell(percent, "full copy");
+                    told = Some(percent);
                 }
+                ReplicationPhase::InitialCopy { .. } => {}
                 _ if !resynced
                     && self.inner.clock.now().duration_since(began).unsigned_abs()
                         > self.inner.settings.arrival_limit =>

@@ -166,9 +166,9 @@ pub fn plan_homecoming(
     let mut forgotten = TaskGraph::default();
     forget_points(&mut forgotten, points, Side::Target);
     for mut task in forgotten.tasks.into_values() {
-        let rename = |key: &TaskKey| TaskKey::new(format!("{prefix}/points/{key}"));
-        task.key = rename(&task.key);
-        task.after = task.after.iter().map(rename).collect();
+        let names = |key: &TaskKey| TaskKey::new(format!("{prefix}/points/{key}"));
+        task.after = task.after.iter().map(names).collect();
+        task.key = names(&task.key);
         graph.tasks.insert(task.key.clone(), task);
     }
     let cleared: Vec<TaskKey> = graph.tasks.keys().cloned().collect();
