@@ -158,7 +158,10 @@ impl Attempt {
             Action::StopServer { side, server, .. } => {
                 match self.on(*side)?.cloud.stop(&server.id()?.into()).await {
                     // What does not exist does not run.
-                    Err(e) if e.kind() == ErrorKind::NotFound => Ok(TaskOutput::default()),
+                    Err(e) if e.kind() == ErrorKind::NotFound => Ok(TaskOutput {
+                        absent: true,
+                        ..TaskOutput::default()
+                    }),
                     stopped => stopped.map(|()| TaskOutput::default()),
                 }
             }

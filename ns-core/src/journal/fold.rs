@@ -74,6 +74,7 @@ impl TaskState {
             mark: None,
             taken_at: None,
             synced_to: None,
+            absent: false,
         },
         error: None,
         not_before: None,
@@ -349,6 +350,7 @@ impl JobView {
                 (state.attempts > 0).then_some(Done {
                     task,
                     handle: state.output.handle.as_ref(),
+                    absent: state.output.absent,
                 })
             })
             .collect()

@@ -435,6 +435,7 @@ fn check_undo(graph: &TaskGraph, ran: &BTreeSet<TaskKey>) {
         .map(|task| Done {
             task,
             handle: Some(&handle),
+            absent: false,
         })
         .collect();
     let undo = plan_undo(&job, &plan(), &done, "undo", "d").unwrap();
@@ -484,7 +485,15 @@ fn undo_of_a_hand_over_is_a_hand_over_the_other_way() {
     let graph = recovery(RecoveryData::HandOver, false, ALL);
     let ran = graph.tasks.keys().cloned().collect();
     check_undo(&graph, &ran);
-    let done: Vec<Done<'_>> = graph.tasks.values().map(|task| Done { task, handle: None }).collect();
+    let done: Vec<Done<'_>> = graph
+        .tasks
+        .values()
+        .map(|task| Done {
+            task,
+            handle: None,
+            absent: false,
+        })
+        .collect();
     let undo = plan_undo(&JobId::new("j1"), &plan(), &done, "undo", "d").unwrap();
     for (later, earlier) in [
         ("undo/start/stop/web", "undo/promote/demote/v-web"),
@@ -521,6 +530,7 @@ fn undo_starts_only_what_ran() {
             &[Done {
                 task: &task,
                 handle: None,
+                absent: false,
             }],
             "undo",
             "d",
@@ -558,6 +568,7 @@ fn confirm_flattens_clones_only() {
             .map(|task| Done {
                 task,
                 handle: Some(&handle),
+                absent: false,
             })
             .collect();
         let confirm = plan_confirm(&JobId::new("j1"), &done, &recovered, "confirm").unwrap();

@@ -17,6 +17,8 @@ pub struct Done<'a> {
     pub task: &'a Task,
     /// What it made, when its outcome is known.
     pub handle: Option<&'a Handle>,
+    /// It found nothing to act on.
+    pub absent: bool,
 }
 
 /// Plans the undoing of `done`. Keys get `prefix`, so that a job may undo more than once. `decision` is the journalled
@@ -41,6 +43,7 @@ pub fn plan_undo(
     let mut graph = TaskGraph::default();
     // For each task: the undo tasks that must end before whatever it needed may be undone.
     let mut tails: BTreeMap<TaskKey, BTreeSet<TaskKey>> = BTreeMap::new();
+    let absent: BTreeSet<&TaskKey> = done.iter().filter(|d| d.absent).map(|d| &d.task.key).collect();
     for task in ran.in_order()?.into_iter().rev() {
         let first: BTreeSet<TaskKey> = tails.remove(&task.key).unwrap_or_default();
         let mut undo = Undo {
@@ -52,7 +55,9 @@ pub fn plan_undo(
             task,
             last: first,
         };
-        undo.reverse(handles.get(&task.key).copied().flatten());
+        if !absent.contains(&task.key) {
+            undo.reverse(handles.get(&task.key).copied().flatten());
+        }
         let last = undo.last;
         for needed in task.after.iter().chain(&task.order) {
             tails.entry(needed.clone()).or_default().extend(last.iter().cloned());

@@ -1,9 +1,10 @@
 //! Which recovery jobs may be made (§7.2, §7.3).
 
+use super::plan::PlanFlag;
 use super::{first, invalid, job_exists, list, refused};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, JobDefinition, JobState, JobSummary, JobType, PlanAssessment,
-    PlanStatus, ProtectionGroup, RecoveryPlan, RecoveryPoint,
+    PlanReason, PlanStatus, ProtectionGroup, RecoveryPlan, RecoveryPoint,
 };
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -252,26 +253,26 @@ fn force(job: &JobDefinition) -> Vec<Error> {
 }
 
 /// JOB-40 (CON-19), OPEN-05. `Critical` is an inactive Target: JOB-44.
+///
+/// A recovery point holds its data and its definitions on the Target: what has become of the Source since, deleted volumes and
+/// instances among it, does not hold up a recovery from it.
 fn plan_status(job: &JobDefinition, facts: &JobFacts<'_>) -> Option<Error> {
+    let from_point = job.data_point != DataPoint::LatestData;
+    let counts = |reason: &&PlanReason| !from_point || !is_of_the_source(&reason.code);
+    let open: Vec<&PlanReason> = facts.assessment.reasons.iter().filter(counts).collect();
     let reasons = |of: PlanStatus| {
-        let texts: Vec<_> = facts
-            .assessment
-            .reasons
+        let texts: Vec<_> = open
             .iter()
             .filter(|r| r.status == of)
             .map(|r| r.message.as_str())
             .collect();
         texts.join("; ")
     };
-    let status = facts.assessment.status;
+    // They come in the order of their precedence.
+    let status = open.first().map_or(PlanStatus::Normal, |r| r.status);
     match status {
         PlanStatus::Prepare | PlanStatus::Warning | PlanStatus::Critical => {
-            let remedy = facts
-                .assessment
-                .reasons
-                .iter()
-                .find(|r| r.status == status)
-                .map(|r| r.remedy.as_str());
+            let remedy = open.iter().find(|r| r.status == status).map(|r| r.remedy.as_str());
             Some(
                 refused("job.plan_status", "plan_id", format!("the plan is in state {status:?}"))
                     .with("reasons", reasons(status))
@@ -294,6 +295,12 @@ fn plan_status(job: &JobDefinition, facts: &JobFacts<'_>) -> Option<Error> {
         }
         PlanStatus::Normal | PlanStatus::Emergency => None,
     }
+}
+
+/// Whether a reason speaks of the Source and of replication from it.
+fn is_of_the_source(code: &str) -> bool {
+    let flags = [PlanFlag::ResourceAdded, PlanFlag::ResourceRemoved].map(PlanFlag::code);
+    flags.contains(&code) || ["plan.mirroring", "plan.initial_replication"].contains(&code)
 }
 
 /// JOB-41: both types of job, while a failover of the group is past `waiting` and not `finished`.

@@ -107,6 +107,18 @@ impl SimWorld {
         self.with(|world, now| world.delete_volume(site, volume, now))
     }
 
+    /// Deletes a server as a user, or an extortioner, does; its volumes are detached.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn delete_server(&self, site: &str, server: &CloudId) -> Result<()> {
+        let site = self.site(site);
+        self.with(|world, _| {
+            world.halt(site, server);
+            world.sites[site].cloud.unmake(CreatedKind::Server, server)
+        })
+    }
+
     /// Takes a snapshot of a volume within the cloud.
     ///
     /// # Errors
