@@ -113,8 +113,13 @@ enum Command {
     Explain,
     /// Rehearses the newest recovery point; `rollback` cleans up.
     Drill,
-    /// Recovers the latest data on the target.
+    /// Prints the recovery points, oldest first.
+    Points,
+    /// Recovers on the target: the latest data, or a recovery point.
     Failover {
+        /// The recovery point; none takes the latest data.
+        #[arg(long)]
+        point: Option<String>,
         /// Allows a forced promotion when the source does not answer: why.
         #[arg(long)]
         force: Option<String>,
@@ -257,10 +262,22 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let job = session.jobs().create(JobRequest::drill(group.id, plan.id)).await?;
             must_succeed(session, &job).await.map(|_| ())
         }
-        Command::Failover { force: reason } => {
+        Command::Points => {
+            let (group, _) = protected(session).await?;
+            for point in session.points().list(&group.id).await? {
+                println!("{} {} {:?}", point.id, point.taken_at, point.consistency);
+            }
+            Ok(())
+        }
+        Command::Failover { point, force: reason } => {
             let (group, plan) = protected(session).await?;
             let mut request = JobRequest::failover(group.id, plan.id);
-            request.data_point = DataPoint::LatestData;
+            request.data_point = match point {
+                Some(point) => DataPoint::SpecificSnapshot {
+                    point_id: point.as_str().into(),
+                },
+                None => DataPoint::LatestData,
+            };
             request.force = reason.as_deref().map(|reason| force(cli, reason));
             let job = session.jobs().create(request).await?;
             must_succeed(session, &job).await.map(|_| ())

@@ -114,6 +114,27 @@ impl Lab {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// Runs the clouds' own client as an administrator of a site.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn openstack(&self, site: SiteName, args: &[&str]) -> Result<String> {
+        let output = Command::new("openstack")
+            .args(["--os-cloud", &self.cloud_name(site)])
+            .args(args)
+            .env("OS_CLIENT_CONFIG_FILE", self.clouds_yaml())
+            .output()
+            .context("running openstack")?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "openstack {}: {} {words}",
+            args.join(" "),
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// The SHA-256 of an image or of a snapshot of it.
     ///
     /// # Errors

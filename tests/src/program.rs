@@ -102,13 +102,21 @@ impl Program {
         command.spawn().context("starting the program")
     }
 
-    fn last_log(&self) -> String {
+    /// What the last run printed.
+    ///
+    /// # Errors
+    /// When there was none.
+    pub fn last_words(&self) -> Result<String> {
         let prefix = format!("{:03}-", self.runs);
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&self.folder)?.flatten();
         let path = entries
             .map(|e| e.path())
             .find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix)));
-        let text = path.and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default();
+        Ok(std::fs::read_to_string(path.context("nothing has run")?)?)
+    }
+
+    fn last_log(&self) -> String {
+        let text = self.last_words().unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|l| !l.contains("DEBUG")).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

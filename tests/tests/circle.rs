@@ -28,7 +28,7 @@ fn right(reason: &str) -> ForceRight {
 fn beats(world: &World, home: &Home) -> BTreeMap<CloudId, Beat> {
     let beat = |now: &CloudId| {
         let beats = (0..4).map(|_| world.sim.heartbeat("b", now).unwrap());
-        beats.last().unwrap()
+        beats.max().unwrap()
     };
     home.instances
         .iter()

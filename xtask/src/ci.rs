@@ -78,7 +78,7 @@ impl Step {
                 if others.is_err() {
                     Self::LabUp.run()?;
                 }
-                others.and(e2e())
+                others.and(e2e(Scenario::Life))
             }
             Self::LabDown => lab::run(&lab::Verb::Down),
         }
@@ -146,9 +146,23 @@ pub(crate) fn run(named: &[Step]) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// Runs the end-to-end scenarios against the running lab.
-pub(crate) fn e2e() -> Result<()> {
-    lab_tests(&["--test", "e2e"], 1)
+/// What can be played from end to end in the lab.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// The whole life: drill, planned failover, rollback, disaster, confirm; with kills
+    #[default]
+    Life,
+    /// Everything at the source is deleted, and two recovery points are recovered
+    Ransom,
+}
+
+/// Plays a scenario against the running lab.
+pub(crate) fn e2e(scenario: Scenario) -> Result<()> {
+    let test = match scenario {
+        Scenario::Life => "e2e",
+        Scenario::Ransom => "e2e_ransom",
+    };
+    lab_tests(&["--test", test], 1)
 }
 
 /// Fails over and back against the running lab.

@@ -31,8 +31,12 @@ enum Verb {
     /// The lab: two Ceph clusters mirroring to each other under two OpenStack clouds, on this machine
     #[command(subcommand)]
     Lab(lab::Verb),
-    /// Run the end-to-end scenarios against the running lab
-    E2e,
+    /// Run an end-to-end scenario against the running lab; wants a fresh one
+    E2e {
+        /// Which
+        #[arg(value_enum, default_value_t)]
+        scenario: ci::Scenario,
+    },
     /// Fail the lab's real guest over and back, again and again; wants a fresh lab
     Cycle {
         /// How often
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
     let done: Result<()> = match Menu::parse().verb {
         Verb::Ci { steps } => ci::run(&steps),
         Verb::Lab(verb) => lab::run(&verb),
-        Verb::E2e => ci::e2e(),
+        Verb::E2e { scenario } => ci::e2e(scenario),
         Verb::Cycle { count, kills } => ci::cycle(count, kills),
     };
     match done {
