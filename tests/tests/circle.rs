@@ -5,12 +5,13 @@ mod life_kit;
 
 use life_kit::{World, failures};
 use ns_core::ErrorKind;
+use ns_core::journal::DecisionKind;
 use ns_core::model::{
     CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, ReplicationMode, ResultCode,
 };
 use ns_core::ports::Clock;
-use ns_core::session::{JobRequest, ReprotectRequest};
-use ns_core::sim::Beat;
+use ns_core::session::{JobRequest, OperationRequest, ReprotectRequest};
+use ns_core::sim::{Beat, Effect, Fault, Part};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -252,6 +253,48 @@ async fn a_source_that_comes_back_is_made_read_only() {
                 .sim
                 .heartbeat("a", &server.id)
                 .expect("the source's guests run again");
+        }
+    }
+}
+
+/// First implementation's fault 9: a failover does not queue behind a drill that waits to be cleaned up, runs, or could not be
+/// cleaned up.
+#[tokio::test]
+async fn a_failover_preempts_a_drill() {
+    for kind in ["completed", "running", "clear failed"] {
+        let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+        let session = world.session();
+        let before = world.dumps();
+        let drill = session
+            .jobs()
+            .create(JobRequest::drill(group.clone(), plan.clone()))
+            .await
+            .unwrap();
+        if kind != "running" {
+            world.succeeded(&drill).await;
+        }
+        if kind == "clear failed" {
+            let stuck = Fault::new("b", Part::Cloud, Effect::Error(ErrorKind::Denied)).verb("remove");
+            world.sim.faults().inject(stuck);
+            let request = OperationRequest::default();
+            session
+                .jobs()
+                .operate(&drill, JobOperation::Rollback, request)
+                .await
+                .unwrap();
+            assert_eq!(session.jobs().wait(&drill).await.unwrap().state, JobState::ClearFailed);
+            world.sim.faults().clear();
+        }
+        let job = session.jobs().create(JobRequest::failover(group, plan)).await.unwrap();
+        world.succeeded(&job).await;
+        let ended = session.jobs().get(&drill).await.unwrap();
+        assert_eq!(ended.state, JobState::Finished, "{kind}");
+        let view = session.jobs().view(&drill).await.unwrap();
+        let ignored = view.decisions.iter().any(|d| d.kind == DecisionKind::IgnoreLeftovers);
+        assert_eq!(ignored, kind == "clear failed", "what was set aside is in the journal");
+        world.operate(&job, JobOperation::Rollback).await;
+        if kind != "clear failed" {
+            world.same_but_for_writes(&before, kind);
         }
     }
 }

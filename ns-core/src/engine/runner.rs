@@ -10,7 +10,7 @@ use super::records::kinds;
 use super::{Inner, outcome, resolve};
 use crate::journal::{DecisionKind, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
-use crate::model::{CloudId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
+use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
 use crate::planning::{Action, Side, Task};
 use crate::ports::with_deadline;
 use crate::provider::Decision;
@@ -71,6 +71,8 @@ pub(crate) struct Runner {
     progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
     leased_until: Timestamp,
     deleted: bool,
+    /// Drills that were asked to make way, in which state.
+    preempted: BTreeSet<(JobId, JobState)>,
 }
 
 impl Runner {
@@ -90,6 +92,7 @@ impl Runner {
             progress: mpsc::unbounded_channel(),
             leased_until: Timestamp::UNIX_EPOCH,
             deleted: false,
+            preempted: BTreeSet::new(),
         }
     }
 
@@ -228,6 +231,9 @@ impl Runner {
                     .await?;
                     return Ok(true);
                 }
+                if !facts.group_is_free && facts.job_type == JobType::Failover {
+                    return self.preempt().await;
+                }
                 Ok(false)
             }
             JobState::Running | JobState::Canceling | JobState::Clearing => {
@@ -280,17 +286,14 @@ impl Runner {
         let view = &self.journal.view;
         let (mut group_is_free, mut first_in_group) = (true, true);
         if view.state == JobState::Pending && matches!(view.work, Work::Recovery(_)) {
-            let others = self
-                .inner
-                .records()
-                .all::<JobSummary>(kinds::JOB, |j| {
-                    j.id != view.id && j.work.group_id() == view.work.group_id() && j.work.recovery().is_some()
-                })
-                .await?;
+            let others = self.others().await?;
             group_is_free = !others.iter().any(|j| machine::holds_group(j.state));
+            // SM-69; but a failover does not wait behind drills.
+            let rank = |work: &Work| work.recovery().is_none_or(|d| d.job_type == JobType::Drill);
+            let place = (rank(&view.work), view.created_at, &view.id);
             first_in_group = !others
                 .iter()
-                .any(|j| j.state == JobState::Pending && (j.created_at, &j.id) < (view.created_at, &view.id));
+                .any(|j| j.state == JobState::Pending && (rank(&j.work), j.created_at, &j.id) < place);
         }
         Ok(Facts {
             job_type: self.job_type(),
@@ -299,6 +302,63 @@ impl Runner {
             group_is_free,
             first_in_group,
         })
+    }
+
+    /// The other recovery jobs of the group.
+    async fn others(&self) -> Result<Vec<JobSummary>> {
+        let view = &self.journal.view;
+        let other = |j: &JobSummary| {
+            j.id != view.id && j.work.group_id() == view.work.group_id() && j.work.recovery().is_some()
+        };
+        self.inner.records().all::<JobSummary>(kinds::JOB, other).await
+    }
+
+    /// A failover does not wait for a drill of its group to be decided about: the drill is asked to clean up, and what it
+    /// cannot clean is set aside, in its report. Whether anything was noted.
+    async fn preempt(&mut self) -> Result<bool> {
+        let mut noted = Vec::new();
+        for drill in self
+            .others()
+            .await?
+            .into_iter()
+            .filter(|j| machine::holds_group(j.state))
+        {
+            let is_drill = drill.work.recovery().is_some_and(|d| d.job_type == JobType::Drill);
+            let operation = match drill.state {
+                JobState::Running | JobState::Paused => JobOperation::Cancel,
+                JobState::Completed => JobOperation::Rollback,
+                JobState::ClearFailed => JobOperation::IgnoreRollback,
+                // It is on its way.
+                _ => continue,
+            };
+            let asked = (drill.id.clone(), drill.state);
+            if !is_drill || self.preempted.contains(&asked) {
+                continue;
+            }
+            let Some(commands) = self.inner.commands(&drill.id) else {
+                continue;
+            };
+            let command = Command {
+                ask: Ask::Operate {
+                    operation,
+                    reason: format!("failover {} of the same group", self.journal.view.id),
+                    instances: BTreeSet::new(),
+                },
+                actor: "engine".to_owned(),
+                // Whether it was done shows in the drill's state, which is looked at again.
+                reply: oneshot::channel().0,
+            };
+            if commands.try_send(command).is_ok() {
+                self.preempted.insert(asked);
+                noted.push(Event::Noted {
+                    code: "job.preempts".to_owned(),
+                    message: format!("drill {} holds the group: {operation}", drill.id),
+                });
+            }
+        }
+        let any = !noted.is_empty();
+        self.journal.append(noted, vec![]).await?;
+        Ok(any)
     }
 
     fn transition(&self, t: &Transition, actor: &str) -> Event {

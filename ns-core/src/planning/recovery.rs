@@ -193,8 +193,13 @@ fn server(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, instance: &Instanc
     }
     let keypair = instance.keypair.as_ref().and_then(|name| {
         let pair = inputs.inventory.keypairs.values().find(|k| &k.name == name)?;
+        // A keypair is the user's, not the tenant's: what a drill left must not be in a failover's way.
+        let own = match inputs.isolated {
+            true => format!("{}-drill-{}", pair.name, inputs.suffix),
+            false => pair.name.clone(),
+        };
         let spec = Spec::Keypair {
-            name: pair.name.clone(),
+            name: own,
             public_key: pair.public_key.clone(),
         };
         let task = networks::create(graph, format!("keypair/{name}"), spec, []);
