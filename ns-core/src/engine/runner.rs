@@ -159,8 +159,12 @@ impl Runner {
                 .filter(|_| self.timer().is_some())
                 .unwrap_or(wake),
         );
+        // A task that is due already and was not begun waits for something else (a place, a pause to end): for that, the
+        // loop is woken anyway.
         for state in self.journal.view.tasks.values() {
-            if let (TaskStatus::Pending, Some(at)) = (state.status, state.not_before) {
+            if let (TaskStatus::Pending, Some(at)) = (state.status, state.not_before)
+                && at > now
+            {
                 wake = wake.min(at);
             }
         }
