@@ -18,6 +18,7 @@ mod faults;
 mod fixture;
 mod gate;
 mod guest;
+mod peek;
 mod rbd;
 mod sample;
 mod storage;
@@ -31,6 +32,7 @@ pub use faults::{Call, Effect, Fault, Faults, Part};
 #[cfg(feature = "conformance")]
 pub use fixture::{SimCloudFixture, SimStorageFixture};
 pub use guest::{Beat, GuestDisk};
+pub use peek::Peek;
 pub use rbd::{Errno, Image, Mirroring, Posted, Rbd, SnapshotInfo};
 pub use sample::{Sample, SampleServer};
 pub use tuning::Tuning;

@@ -112,10 +112,35 @@ impl SimWorld {
     /// # Errors
     /// `NotFound`.
     pub fn delete_server(&self, site: &str, server: &CloudId) -> Result<()> {
+        self.destroy(site, CreatedKind::Server, server)
+    }
+
+    /// Deletes a thing of a cloud by hand, whoever made it. Volumes are deleted with [`SimWorld::delete_volume`].
+    ///
+    /// # Errors
+    /// `Conflict` while it is in use.
+    pub fn destroy(&self, site: &str, kind: CreatedKind, id: &CloudId) -> Result<()> {
         let site = self.site(site);
         self.with(|world, _| {
-            world.halt(site, server);
-            world.sites[site].cloud.unmake(CreatedKind::Server, server)
+            if kind == CreatedKind::Server {
+                world.halt(site, id);
+            }
+            world.sites[site].cloud.unmake(kind, id)
+        })
+    }
+
+    /// Removes an image with its snapshots although servers have it open, as an extortioner with the storage's own keys
+    /// does; whether it is gone. It stays while it has clones.
+    pub fn destroy_image(&self, site: &str, image: &StorageRef) -> bool {
+        let site = self.site(site);
+        self.with(|world, now| {
+            let images = &mut world.sites[site].images;
+            if let Ok(key) = images.key(image)
+                && let Some(image) = images.by_key.get_mut(&key)
+            {
+                image.watchers = 0;
+            }
+            Rbd { world, site, now }.purge(image).is_ok()
         })
     }
 

@@ -91,6 +91,13 @@ impl MemoryStore {
         self.lock().dead
     }
 
+    /// Changes a journal behind everybody's back: a bit that flips, a write that was torn, a copy that is restored.
+    pub fn edit_journal(&self, job: &JobId, edit: impl FnOnce(&mut Vec<JournalLine>)) {
+        if let Some(lines) = self.lock().journals.get_mut(job) {
+            edit(lines);
+        }
+    }
+
     fn set_fault(&self, nth: u64, when: BreakWhen, lasting: bool) {
         let mut state = self.lock();
         state.fault = Some(Fault {

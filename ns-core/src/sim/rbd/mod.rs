@@ -10,6 +10,6 @@ mod verbs;
 
 pub(crate) use image::{Counter, Images};
 pub use image::{Errno, Posted};
-pub(crate) use log::What;
+pub(crate) use log::{Log, What};
 pub(crate) use mirror::Link;
 pub use service::{Image, Mirroring, Rbd, SnapshotInfo};
