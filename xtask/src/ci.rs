@@ -177,6 +177,22 @@ pub(crate) fn cycle(count: u32, kills: u32) -> Result<()> {
     )
 }
 
+/// Runs the simulator; optimised, because the number of seeds is what counts.
+pub(crate) fn simulator(verb: &str, args: &[String]) -> Result<()> {
+    let run = [
+        "run",
+        "--release",
+        "--locked",
+        "--quiet",
+        "-p",
+        "ns-simulator",
+        "--",
+        verb,
+    ];
+    let args = run.into_iter().chain(args.iter().map(String::as_str));
+    cargo(&args.collect::<Vec<_>>(), &[])
+}
+
 /// Tests against the lab, so many at a time: they share the lab's two clouds.
 fn lab_tests(which: &[&str], at_a_time: usize) -> Result<()> {
     lab_tests_with(which, at_a_time, &[])

@@ -1,4 +1,4 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
@@ -46,6 +46,12 @@ enum Verb {
         #[arg(long, default_value_t = 20)]
         kills: u32,
     },
+    /// Run seeds of the simulator; the last line is the account. The same seed always gives the same run
+    Sim {
+        /// Arguments of the simulator: --seeds N [--seed S] [--without PARTS] [--trace]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Lab(verb) => lab::run(&verb),
         Verb::E2e { scenario } => ci::e2e(scenario),
         Verb::Cycle { count, kills } => ci::cycle(count, kills),
+        Verb::Sim { args } => ci::simulator("sim", &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,651 @@
+//! One seeded world from its first moment to its last: two sites, a store, one or two engine processes, operators who do
+//! what the story says, and whatever goes wrong. Everything is a function of the scenario.
+
+use crate::audit::{Audit, Violation};
+use crate::dice::Dice;
+use crate::faults::{Fault, FaultKind, Moment};
+use crate::node::{Condition, Life, NodeClock};
+use crate::ports::providers;
+use crate::shared::Shared;
+use crate::store::NodeStore;
+use crate::story::Scenario;
+use jiff::Timestamp;
+use ns_core::journal::JobView;
+use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, ReplicationMode, ResourceKind};
+use ns_core::ports::{Clock, SequentialIds, with_deadline};
+use ns_core::session::{ClusterRequest, GroupRequest};
+use ns_core::sim::{Part, Sample, SimClock, SimWorld, SiteDump};
+use ns_core::{Actor, Engine, ErrorKind, Result, Session, Settings};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What did not hold.
+    pub violations: Vec<Violation>,
+    /// What struck.
+    pub struck: BTreeMap<FaultKind, u64>,
+    /// Virtual seconds.
+    pub seconds: u64,
+    /// How jobs ended, for the account.
+    pub ends: BTreeMap<String, u64>,
+}
+
+/// An engine process and the machine it runs on.
+struct Node {
+    name: String,
+    life: Life,
+    ahead: Arc<AtomicI64>,
+    engine: Option<Engine>,
+    /// When somebody, or a supervisor, starts it again.
+    back_at: Option<Timestamp>,
+}
+
+/// What ends by itself.
+#[derive(Debug, Clone)]
+enum Repair {
+    Revive(&'static str),
+    Unsilence(&'static str),
+    Mirror,
+    Lag,
+    Credentials(&'static str),
+    Quota,
+    Capacity,
+    Thaw(usize),
+    Clock(usize),
+}
+
+/// See the module.
+pub struct World {
+    /// Everything outside the engines.
+    pub shared: Arc<Shared>,
+    /// The run's dice.
+    pub dice: Dice,
+    /// What is protected.
+    pub sample: Sample,
+    /// Both sites before anything was protected.
+    pub before: (SiteDump, SiteDump),
+    ids: Arc<SequentialIds>,
+    nodes: Vec<Node>,
+    waiting: Vec<(Timestamp, Fault)>,
+    repairs: Vec<(Timestamp, Repair)>,
+    started_at: Timestamp,
+    double_click: bool,
+    /// What somebody else made on the Target meanwhile.
+    foreign: Vec<String>,
+    /// Images that their owner deleted.
+    destroyed: Vec<String>,
+}
+
+impl World {
+    /// The world of a scenario, with nothing protected yet.
+    pub async fn new(scenario: &Scenario) -> Self {
+        let clock = SimClock::new();
+        let sim = SimWorld::new(Arc::new(clock.clone()), scenario.seed);
+        let sample = sim.sample_group(scenario.servers).unwrap();
+        let before = (sim.dump("a"), sim.dump("b"));
+        let started_at = clock.now();
+        let mut world = Self {
+            shared: Arc::new(Shared::new(sim, clock, scenario.trace)),
+            dice: Dice::new(scenario.seed ^ 0x5eed),
+            sample,
+            before,
+            ids: Arc::default(),
+            nodes: vec![],
+            waiting: vec![],
+            repairs: vec![],
+            started_at,
+            double_click: false,
+            foreign: vec![],
+            destroyed: vec![],
+        };
+        world.add_node();
+        world.boot(0).await;
+        world
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Writes a violation down.
+    pub fn violation(&self, invariant: &'static str, what: impl Into<String>) {
+        self.shared.audit().violation(invariant, what);
+    }
+
+    fn add_node(&mut self) {
+        self.nodes.push(Node {
+            name: format!("node-{}", self.nodes.len()),
+            life: Life::default(),
+            ahead: Arc::default(),
+            engine: None,
+            back_at: None,
+        });
+    }
+
+    /// Starts an engine process on a node, in the place of one that died.
+    async fn boot(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        node.life = Life::default();
+        node.back_at = None;
+        let store = NodeStore {
+            shared: self.shared.clone(),
+            life: node.life.clone(),
+            node: node.name.clone(),
+        };
+        let clock = NodeClock::new(self.shared.clock.clone(), node.life.clone(), node.ahead.clone());
+        let mut settings = Settings::default();
+        settings.poll = Duration::from_secs(5);
+        let engine = Engine::builder(Arc::new(store))
+            .clock(Arc::new(clock))
+            .ids(self.ids.clone())
+            .settings(settings)
+            .node(node.name.clone())
+            .build()
+            .unwrap();
+        let life = node.life.clone();
+        node.engine = Some(engine.clone());
+        let session = engine.session(Actor::new("anna"));
+        for site in ["a", "b"] {
+            let found = self
+                .limited(60, session.clusters().by_name(&format!("site-{site}")))
+                .await;
+            if let Ok(Some(cluster)) = found {
+                engine.attach(&cluster.id, providers(&self.shared, &life, site));
+            }
+        }
+        self.resume(index).await;
+    }
+
+    /// Lets an engine continue what nobody continues. A journal that is damaged must not be believed.
+    async fn resume(&mut self, index: usize) {
+        let Some(engine) = self.nodes[index].engine.clone() else {
+            return;
+        };
+        let damages = self.shared.damages();
+        let unfinished = |d: &crate::store::Damage| {
+            self.shared
+                .audit()
+                .job(&d.job)
+                .is_some_and(|v| v.state != JobState::Finished)
+        };
+        let bad = damages.iter().any(unfinished);
+        let started = self.limited(120, engine.start()).await;
+        if !damages.is_empty() {
+            if bad && started.is_ok() {
+                self.violation("I12", format!("a damaged journal was believed: {:?}", damages[0].job));
+            }
+            if !bad || started.is_err_and(|e| e.kind() == ErrorKind::Corrupt) {
+                // The operator does as the remedy says.
+                self.shared.mend();
+                drop(self.limited(120, engine.start()).await);
+            }
+        }
+    }
+
+    /// Waits for an answer no longer than so many seconds.
+    pub async fn limited<T>(&self, seconds: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
+        with_deadline(&self.shared.clock, Duration::from_secs(seconds), "the engine", work).await
+    }
+
+    /// A session with an engine that runs.
+    #[must_use]
+    pub fn session(&self) -> Option<Session> {
+        let alive = self.nodes.iter().filter(|n| n.life.condition() == Condition::Alive);
+        let engine = alive.filter_map(|n| n.engine.as_ref()).next();
+        engine.map(|e| e.session(Actor::new("anna")))
+    }
+
+    /// Sessions with every engine that runs.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        let alive = self.nodes.iter().filter(|n| n.life.condition() == Condition::Alive);
+        alive
+            .filter_map(|n| n.engine.as_ref())
+            .map(|e| e.session(Actor::new("anna")))
+            .collect()
+    }
+
+    /// Registers both clusters and makes the group.
+    pub async fn register(&mut self) -> Result<(GroupId, ns_core::model::ClusterId)> {
+        let (session, life) = (self.session().unwrap(), self.nodes[0].life.clone());
+        let mut ids = Vec::new();
+        for site in ["a", "b"] {
+            let request = ClusterRequest {
+                name: format!("site-{site}"),
+                owner_group_id: OwnerGroupId::new("ops"),
+                note: String::new(),
+            };
+            let id = session
+                .clusters()
+                .register(request, providers(&self.shared, &life, site))
+                .await?
+                .id;
+            self.shared.audit().registered(id.clone(), site);
+            ids.push(id);
+        }
+        let group = GroupRequest {
+            name: "shop".into(),
+            description: String::new(),
+            owner_group_id: OwnerGroupId::new("ops"),
+            source_cluster: ids[0].clone(),
+            instances: self.sample.server_ids(),
+            rpo_minutes: 15,
+            rto_minutes: 30,
+            snapshot_interval_minutes: None,
+        };
+        let group = session.protection_groups().create(group).await?;
+        Ok((group.id, ids[1].clone()))
+    }
+
+    /// Makes the plan.
+    pub async fn plan(&mut self, group: &GroupId, target: &ns_core::model::ClusterId, journal: bool) -> Result<PlanId> {
+        let session = self.session().unwrap();
+        let mut plan = session.plans().suggest(group, target).await?;
+        if journal {
+            plan.replication_mode = ReplicationMode::Journal;
+        }
+        Ok(session.plans().create(plan).await?.0.id)
+    }
+
+    // ---- what goes wrong --------------------------------------------------------------------------------------------
+
+    /// Arms the faults of a step.
+    pub fn arm(&mut self, scenario: &Scenario, step: usize) {
+        let now = self.now();
+        for fault in scenario.faults.iter().filter(|f| f.step == step) {
+            match fault.kind.moment() {
+                Moment::Time => self
+                    .waiting
+                    .push((now + Duration::from_secs(fault.after), fault.clone())),
+                _ => self.shared.board().arm(fault.clone()),
+            }
+        }
+    }
+
+    fn later(&mut self, seconds: u64, repair: Repair) {
+        self.repairs.push((self.now() + Duration::from_secs(seconds), repair));
+    }
+
+    async fn strike(&mut self, fault: &Fault) {
+        self.shared.audit().note(|| format!("{fault:?}"));
+        let sim = self.shared.sim.clone();
+        let site = fault.site;
+        let length = fault.length;
+        let counted = match fault.kind {
+            FaultKind::SourceDies | FaultKind::TargetDies | FaultKind::SourceFreezes | FaultKind::SourceCutOff => {
+                let site = if fault.kind == FaultKind::TargetDies { "b" } else { "a" };
+                match fault.kind {
+                    FaultKind::SourceFreezes => sim.freeze(site),
+                    FaultKind::SourceCutOff => sim.isolate(site),
+                    _ => sim.kill(site),
+                }
+                self.later(length, Repair::Revive(site));
+                true
+            }
+            FaultKind::LossInSync => {
+                // Much is written, and the site goes while it is copied.
+                sim.tune(|t| t.bytes_per_second = 10);
+                self.later(length, Repair::Lag);
+                self.beat();
+                sim.kill("a");
+                self.later(length, Repair::Revive("a"));
+                true
+            }
+            FaultKind::SourceSilent | FaultKind::TargetSilent => {
+                let site = if fault.kind == FaultKind::SourceSilent {
+                    "a"
+                } else {
+                    "b"
+                };
+                for part in [Part::Cloud, Part::Storage] {
+                    // One-way or half partitions too.
+                    if !fault.roll.is_multiple_of(3) || part == Part::Storage {
+                        sim.silence(site, part, true);
+                    }
+                }
+                self.later(length, Repair::Unsilence(site));
+                true
+            }
+            FaultKind::MirrorStops => {
+                sim.mirror_daemon("b", false);
+                sim.mirror_daemon("a", false);
+                self.later(length, Repair::Mirror);
+                true
+            }
+            FaultKind::MirrorLags => {
+                sim.tune(|t| {
+                    t.mirror_poll = Duration::from_secs(60);
+                    t.journal_lag = Duration::from_secs(90);
+                    t.bytes_per_second = 100;
+                });
+                self.later(length, Repair::Lag);
+                true
+            }
+            FaultKind::TokenExpired => {
+                sim.refuse_credentials(site, Part::Cloud, true);
+                self.later(length.min(200), Repair::Credentials(site));
+                true
+            }
+            FaultKind::QuotaCut => self.cut_quota(),
+            FaultKind::CapacityGone => {
+                sim.edit("b", |i| i.hypervisors.values_mut().for_each(|h| h.available = false));
+                self.later(length, Repair::Capacity);
+                true
+            }
+            FaultKind::NameTaken => self.take_names(),
+            FaultKind::DeletedByHand => self.delete_by_hand(fault.roll),
+            FaultKind::SourceImageDeleted => self.delete_source(fault.roll),
+            FaultKind::ClockForward | FaultKind::ClockBack => {
+                let hour = if fault.kind == FaultKind::ClockForward {
+                    3600
+                } else {
+                    -3600
+                };
+                self.nodes[0].ahead.fetch_add(hour, Ordering::Relaxed);
+                self.later(length * 10, Repair::Clock(0));
+                true
+            }
+            FaultKind::DoubleClick => {
+                self.double_click = true;
+                false
+            }
+            FaultKind::NodeFreezes => {
+                let index = usize::try_from(fault.roll).unwrap_or(0) % self.nodes.len();
+                self.nodes[index].life.freeze();
+                self.later(length, Repair::Thaw(index));
+                if self.nodes.len() == 1 {
+                    self.add_node();
+                    self.boot(1).await;
+                }
+                true
+            }
+            FaultKind::SecondEngine => {
+                if self.nodes.len() == 1 {
+                    self.add_node();
+                    self.boot(1).await;
+                }
+                true
+            }
+            _ => false,
+        };
+        if counted {
+            self.shared.board().count(fault.kind);
+        }
+    }
+
+    /// Whether the operator clicks twice now.
+    pub fn clicks_twice(&mut self) -> bool {
+        let twice = std::mem::take(&mut self.double_click);
+        if twice {
+            self.shared.board().count(FaultKind::DoubleClick);
+        }
+        twice
+    }
+
+    fn cut_quota(&mut self) -> bool {
+        let sim = self.shared.sim.clone();
+        let known = &self.before.1.inventory.tenants;
+        let ours: Vec<_> = sim
+            .inventory("b")
+            .tenants
+            .into_keys()
+            .filter(|id| !known.contains_key(id))
+            .collect();
+        for tenant in &ours {
+            for kind in [
+                ns_core::provider::CreatedKind::Server,
+                ns_core::provider::CreatedKind::Port,
+            ] {
+                sim.limit("b", tenant, kind, 0);
+            }
+        }
+        self.later(100, Repair::Quota);
+        !ours.is_empty()
+    }
+
+    /// Somebody makes things with the names that the recovery will want.
+    fn take_names(&mut self) -> bool {
+        use ns_core::provider::Spec;
+        let tenant = Spec::Tenant {
+            name: "shop-recovered".into(),
+            description: "not ours".into(),
+        };
+        let pair = Spec::Keypair {
+            name: "shop-key".into(),
+            public_key: "ssh-ed25519 AAAA somebody".into(),
+        };
+        let made = [tenant, pair]
+            .into_iter()
+            .filter_map(|spec| self.shared.sim.make("b", &spec).ok());
+        self.foreign = made.map(|id| format!(" {id} ")).collect();
+        !self.foreign.is_empty()
+    }
+
+    fn delete_by_hand(&self, roll: u64) -> bool {
+        use ns_core::provider::CreatedKind;
+        let all = self.shared.sim.tokens("b");
+        let kinds = [CreatedKind::Server, CreatedKind::Port, CreatedKind::FloatingIp];
+        let ours: Vec<_> = all.into_iter().filter(|(kind, ..)| kinds.contains(kind)).collect();
+        if ours.is_empty() {
+            return false;
+        }
+        let (kind, id, _) = &ours[usize::try_from(roll % ours.len() as u64).unwrap()];
+        self.shared.sim.destroy("b", *kind, id).is_ok()
+    }
+
+    /// The owner, or an extortioner, deletes a server's data volume with its bytes.
+    fn delete_source(&mut self, roll: u64) -> bool {
+        let sim = self.shared.sim.clone();
+        let servers = &self.sample.servers;
+        let server = &servers[usize::try_from(roll % servers.len() as u64).unwrap()];
+        let image = sim
+            .inventory("a")
+            .volumes
+            .get(&server.data_volume)
+            .and_then(|v| v.storage.clone());
+        let Some(image) = image else { return false };
+        let replica = sim.replicas("a").into_iter().find(|p| p.storage == image);
+        if replica.as_ref().is_none_or(|p| !p.primary) {
+            return false;
+        }
+        let gone = sim.destroy_image("a", &image);
+        if gone && let Some(replica) = replica {
+            self.shared.audit().give_up(&replica.global_id);
+            self.destroyed.push(image.to_string());
+        }
+        gone
+    }
+
+    fn repair(&mut self, repair: &Repair) {
+        self.shared.audit().note(|| format!("over: {repair:?}"));
+        let sim = self.shared.sim.clone();
+        match repair {
+            Repair::Revive(site) => sim.revive(site),
+            Repair::Unsilence(site) => {
+                for part in [Part::Cloud, Part::Storage] {
+                    sim.silence(site, part, false);
+                }
+            }
+            Repair::Mirror => {
+                sim.mirror_daemon("a", true);
+                sim.mirror_daemon("b", true);
+            }
+            Repair::Lag => {
+                let usual = ns_core::sim::Tuning::default();
+                sim.tune(|t| *t = usual);
+            }
+            Repair::Credentials(site) => sim.refuse_credentials(site, Part::Cloud, false),
+            Repair::Quota => {
+                let tenants: Vec<_> = sim.inventory("b").tenants.into_keys().collect();
+                for tenant in &tenants {
+                    for kind in [
+                        ns_core::provider::CreatedKind::Server,
+                        ns_core::provider::CreatedKind::Port,
+                    ] {
+                        sim.limit("b", tenant, kind, 1000);
+                    }
+                }
+            }
+            Repair::Capacity => sim.edit("b", |i| i.hypervisors.values_mut().for_each(|h| h.available = true)),
+            Repair::Thaw(index) => self.nodes[*index].life.thaw(),
+            Repair::Clock(index) => self.nodes[*index].ahead.store(0, Ordering::Relaxed),
+        }
+    }
+
+    /// Guests write.
+    pub fn beat(&self) {
+        for site in ["a", "b"] {
+            let beats = self.shared.sim.beats(site);
+            self.shared.audit().wrote(site, &beats);
+        }
+    }
+
+    /// Some seconds pass: guests write, what is due happens, engines that died are started again.
+    pub async fn pass(&mut self, seconds: u64) {
+        self.shared.clock.sleep(Duration::from_secs(seconds)).await;
+        self.beat();
+        let now = self.now();
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.waiting = rest;
+        for (_, fault) in due {
+            self.strike(&fault).await;
+        }
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.repairs)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.repairs = rest;
+        for (_, repair) in due {
+            self.repair(&repair);
+        }
+        for index in 0..self.nodes.len() {
+            let back = self.nodes[index].back_at;
+            match (self.nodes[index].life.condition(), back) {
+                (Condition::Dead, None) => {
+                    let after = Duration::from_secs(1 + self.dice.below(40));
+                    self.nodes[index].back_at = Some(now + after);
+                }
+                (Condition::Dead, Some(at)) if at <= now => self.boot(index).await,
+                _ => {}
+            }
+        }
+    }
+
+    /// Every engine looks for jobs that nobody runs.
+    pub async fn resume_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].life.condition() == Condition::Alive {
+                self.resume(index).await;
+            }
+        }
+    }
+
+    /// Everything works again.
+    pub async fn heal(&mut self) {
+        self.shared.board().disarm();
+        self.waiting.clear();
+        for (_, repair) in std::mem::take(&mut self.repairs) {
+            self.repair(&repair);
+        }
+        for site in ["a", "b"] {
+            self.shared.sim.revive(site);
+        }
+        self.shared.bring_store_back();
+        // The journal's own time may be ahead after a jump; nothing waits for it but timers.
+        for _ in 0..60 {
+            self.pass(5).await;
+            if self.nodes.iter().all(|n| n.life.condition() == Condition::Alive) {
+                break;
+            }
+        }
+        self.resume_all().await;
+    }
+
+    /// What the journal says of a job, as it is on disk.
+    #[must_use]
+    pub fn view(&self, job: &JobId) -> Option<JobView> {
+        self.shared.audit().job(job).cloned()
+    }
+
+    /// State of a job.
+    #[must_use]
+    pub fn state(&self, job: &JobId) -> Option<JobState> {
+        self.shared.audit().job(job).map(|v| v.state)
+    }
+
+    /// Jobs that have not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<JobId> {
+        let audit = self.shared.audit();
+        audit
+            .jobs()
+            .filter(|v| v.state != JobState::Finished)
+            .map(|v| v.id.clone())
+            .collect()
+    }
+
+    /// What is there now that was not there before, and what is gone.
+    #[must_use]
+    pub fn changes(&self) -> Vec<String> {
+        let (a, b) = (self.shared.sim.dump("a"), self.shared.sim.dump("b"));
+        let mut all: Vec<String> = a
+            .changes_since(&self.before.0)
+            .into_iter()
+            .map(|c| format!("a: {c}"))
+            .collect();
+        all.extend(b.changes_since(&self.before.1).into_iter().map(|c| format!("b: {c}")));
+        // What its owner deleted is gone, and what is about it too.
+        all.retain(|c| !self.destroyed.iter().any(|image| c.contains(image)));
+        all.retain(|c| c[3..].starts_with(['+', '-']) && !self.foreign.iter().any(|id| c.contains(id)));
+        all
+    }
+
+    /// The account of the run.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let audit = self.shared.audit();
+        let mut ends = BTreeMap::new();
+        for view in audit.jobs() {
+            let kind = match view.work.recovery() {
+                Some(d) => d.job_type.to_string(),
+                None => "work".to_owned(),
+            };
+            let result = view
+                .result
+                .map_or("none", |r| r.as_str())
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            *ends.entry(format!("{kind} {result} {}", view.operation)).or_default() += 1;
+        }
+        Outcome {
+            violations: audit.violations.clone(),
+            struck: self.shared.board().struck.clone(),
+            seconds: u64::try_from(self.now().duration_since(self.started_at).as_secs()).unwrap_or_default(),
+            ends,
+        }
+    }
+
+    /// The instance on the Target that stands for a server.
+    #[must_use]
+    pub fn is_there(&self, kind: ResourceKind, id: &ns_core::model::CloudId) -> bool {
+        self.shared
+            .sim
+            .inventory("b")
+            .resources()
+            .any(|r| r.kind() == kind && r.id() == id)
+    }
+
+    /// Looks at the audit.
+    pub fn audit<T>(&self, look: impl FnOnce(&mut Audit) -> T) -> T {
+        look(&mut self.shared.audit())
+    }
+}
