@@ -103,7 +103,7 @@ impl Account {
         let violations: usize = self.failed.iter().map(|(_, o)| o.violations.len()).sum();
         let years = self.seconds as f64 / (365.25 * 24.0 * 3600.0);
         println!(
-            "sim: {} seeds, {years:.1} simulated years, {} fault kinds, {violations} violations",
+            "sim: {} seeds, {years:.2} simulated years, {} fault kinds, {violations} violations",
             self.seeds,
             self.struck.len()
         );

@@ -26,9 +26,3 @@ fn invariants_hold() {
     assert!(found.is_empty(), "{found:#?}");
     assert!(account.struck.len() >= 10, "{:?}", account.struck);
 }
-
-/// A seed whose task waited for a place when its time had come: the runner asked for the time again and again.
-#[test]
-fn a_task_that_is_due_and_blocked_does_not_keep_the_engine_busy() {
-    assert!(run(&Scenario::of(33)).violations.is_empty());
-}

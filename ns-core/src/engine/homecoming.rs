@@ -44,11 +44,8 @@ pub(super) async fn plan(
     recovered: &BTreeSet<CloudId>,
     prefix: &str,
 ) -> Result<TaskGraph> {
-    let records = inner.records();
     let failover = inner.view(&home.failover_job).await?;
-    let points = records
-        .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == frozen.plan.id)
-        .await?;
+    let points = super::remains::remains(inner, &frozen.plan).await?;
     let back: BTreeSet<CloudId> = recovered
         .iter()
         .filter_map(|id| home.instances.get(id))

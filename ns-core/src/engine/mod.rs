@@ -15,6 +15,7 @@ mod leftovers;
 mod outcome;
 mod phases;
 mod records;
+mod remains;
 mod reporting;
 mod resolve;
 mod runner;

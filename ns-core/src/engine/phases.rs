@@ -48,12 +48,8 @@ impl Runner {
                 Work::Protect { give_up, .. } => self.plan_protect(give_up.as_ref(), frozen, events).await,
                 Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
                 Work::Fence { .. } => plan_fence(&frozen.plan, &frozen.inventory),
-                Work::Unprotect { plan_id, .. } => {
-                    let records = self.inner.records();
-                    let points = records
-                        .all::<RecoveryPoint>(kinds::POINT, |p| &p.plan_id == plan_id)
-                        .await?;
-                    plan_unprotect(&frozen.plan, &points)
+                Work::Unprotect { .. } => {
+                    plan_unprotect(&frozen.plan, &super::remains::remains(&self.inner, &frozen.plan).await?)
                 }
             },
             (PhaseKind::Retry, _) => self.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),

@@ -2,10 +2,10 @@
 //! are still there, and what its confirm clears away on the other side.
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph};
-use super::protect::forget_points;
+use super::protect::{PointRemains, forget_points};
 use super::recovery::{RecoveryInputs, bring, mapping_of};
 use super::undo::{Done, plan_undo};
-use crate::model::{CloudId, Home, Instance, Inventory, PowerState, RecoveryPoint, ReplicatedVolume, TaskKey};
+use crate::model::{CloudId, Home, Instance, Inventory, PowerState, ReplicatedVolume, TaskKey};
 use crate::provider::Ref;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +145,7 @@ pub fn plan_homecoming(
     failover: &[Done<'_>],
     back: &BTreeSet<CloudId>,
     volumes: &[&ReplicatedVolume],
-    points: &[RecoveryPoint],
+    points: &[PointRemains],
     prefix: &str,
 ) -> Result<TaskGraph> {
     // What instances share with one that stays away stays as well.

@@ -3,7 +3,7 @@
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use super::home::{Homeward, rejoin};
 use crate::model::{
-    CloudId, Inventory, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
+    CloudId, Inventory, JobId, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
     ReplicationId, StorageRef, TaskKey,
 };
 use crate::provider::Token;
@@ -218,16 +218,40 @@ pub fn point_volumes(
         .collect()
 }
 
+/// What a recovery point left on both sides, or may have left when its job failed: enough to remove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointRemains {
+    /// The point.
+    pub id: PointId,
+    /// The job that made it, or tried to.
+    pub job_id: JobId,
+    /// Its volumes, with the identity that both sides share.
+    pub volumes: BTreeMap<CloudId, ReplicationId>,
+}
+
+impl From<&RecoveryPoint> for PointRemains {
+    fn from(point: &RecoveryPoint) -> Self {
+        let volumes = point.volumes.iter();
+        Self {
+            id: point.id.clone(),
+            job_id: point.job_id.clone(),
+            volumes: volumes
+                .map(|(id, part)| (id.clone(), part.replication_id.clone()))
+                .collect(),
+        }
+    }
+}
+
 /// Adds the removal of points: their vault clones on the Target, then their snapshots on the side that writes. Gives the
 /// last tasks by volume.
 pub(super) fn forget_points<'a>(
     graph: &mut TaskGraph,
-    points: &'a [RecoveryPoint],
+    points: &'a [PointRemains],
     writer: Side,
 ) -> BTreeMap<&'a CloudId, Vec<TaskKey>> {
     let mut cleared: BTreeMap<&CloudId, Vec<TaskKey>> = BTreeMap::new();
     for point in points {
-        for (id, part) in &point.volumes {
+        for (id, replication_id) in &point.volumes {
             let token = Token::of(&point.job_id, &TaskKey::new(format!("vault/{id}")));
             let vault = Action::RemoveImage {
                 side: Side::Target,
@@ -236,8 +260,8 @@ pub(super) fn forget_points<'a>(
             let vault = graph.add(format!("vault/{}/{id}", point.id), vault, []);
             let snapshot = Action::RemoveSnapshot {
                 side: writer,
-                image: ImageRef::Replica(part.replication_id.clone()),
-                name: part.snapshot.clone(),
+                image: ImageRef::Replica(replication_id.clone()),
+                name: point_snapshot_name(&point.id),
             };
             let snapshot = graph.add(format!("snapshot/{}/{id}", point.id), snapshot, [&vault]);
             cleared.entry(id).or_default().push(snapshot);
@@ -250,7 +274,7 @@ pub(super) fn forget_points<'a>(
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_unprotect(plan: &RecoveryPlan, points: &[RecoveryPoint]) -> Result<TaskGraph> {
+pub fn plan_unprotect(plan: &RecoveryPlan, points: &[PointRemains]) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
     let mut cleared = forget_points(&mut graph, points, Side::Source);
     for v in plan.volumes.values() {

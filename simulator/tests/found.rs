@@ -1,0 +1,63 @@
+//! What the simulator found in the engine, each as the smallest scenario that showed it.
+
+use ns_simulator::faults::{Fault, FaultKind};
+use ns_simulator::run::run;
+use ns_simulator::story::{End, Meddle, Order, Scenario, Step};
+
+fn holds(seed: u64, journal_mode: bool, servers: usize, steps: &[Step], faults: &[Fault]) {
+    let outcome = run(&Scenario {
+        seed,
+        journal_mode,
+        servers,
+        steps: steps.to_vec(),
+        faults: faults.to_vec(),
+        trace: false,
+    });
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    for fault in faults {
+        assert!(
+            outcome.struck.contains_key(&fault.kind),
+            "{:?} never struck",
+            fault.kind
+        );
+    }
+}
+
+fn fault(kind: FaultKind, site: &'static str, verb: &'static str, after: u64, length: u64) -> Fault {
+    Fault {
+        kind,
+        step: 0,
+        after,
+        length,
+        site,
+        verb: Some(verb),
+        roll: 7,
+    }
+}
+
+const fn order(end: End, meddle: Option<(u64, Meddle)>) -> Order {
+    Order { end, meddle }
+}
+
+/// Tasks that wait for a place while their time has come: the runner asked for the time again and again.
+#[test]
+fn a_task_that_is_due_and_blocked_does_not_keep_the_engine_busy() {
+    let drill = Step::Drill(order(End::Rollback, Some((6, Meddle::Pause))));
+    let storm = Fault {
+        verb: None,
+        ..fault(FaultKind::Storm, "b", "", 0, 60)
+    };
+    holds(33, true, 2, &[drill], &[storm]);
+}
+
+/// A point whose job fails leaves vaults and snapshots: the end of its plan did not know of them.
+#[test]
+fn what_a_failed_point_left_goes_with_its_plan() {
+    holds(
+        9,
+        false,
+        1,
+        &[Step::Point],
+        &[fault(FaultKind::Internal, "b", "arrived", 4, 3)],
+    );
+}
