@@ -527,10 +527,8 @@ impl Audit {
                 let here = r.image.and_then(|i| self.replica(r.site, i));
                 self.alone.extend(here.filter(|p| p.primary).map(|p| p.global_id));
             }
-            ("adopt", _) => {
-                if by_drill && r.image.is_some_and(|i| self.replica(r.site, i).is_some()) {
-                    self.violation("I7", format!("a drill adopts the replica {:?}", r.image));
-                }
+            ("adopt", _) if by_drill && r.image.is_some_and(|i| self.replica(r.site, i).is_some()) => {
+                self.violation("I7", format!("a drill adopts the replica {:?}", r.image));
             }
             _ => {}
         }

@@ -58,6 +58,6 @@ fn what_a_failed_point_left_goes_with_its_plan() {
         false,
         1,
         &[Step::Point],
-        &[fault(FaultKind::Internal, "b", "arrived", 4, 3)],
+        &[fault(FaultKind::Internal, "b", "arrived", 1, 3)],
     );
 }
