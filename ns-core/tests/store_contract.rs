@@ -186,27 +186,126 @@ async fn transactions(store: &dyn Store) {
 
 async fn leases(store: &dyn Store) {
     let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
-    assert!(store.lease("l", "a", at(0), at(10)).await.unwrap());
-    assert!(!store.lease("l", "b", at(9), at(30)).await.unwrap(), "held");
-    assert!(store.lease("other", "b", at(9), at(30)).await.unwrap());
-    assert!(store.lease("l", "a", at(9), at(20)).await.unwrap(), "renewed");
-    assert!(!store.lease("l", "b", at(20) - 1.nanosecond(), at(30)).await.unwrap());
-    assert!(store.lease("l", "b", at(20), at(30)).await.unwrap(), "it ended");
-    assert!(
-        !store.lease("l", "a", at(21), at(40)).await.unwrap(),
+    let lease = async |name, owner, now, until| store.lease(name, owner, now, until).await.unwrap();
+    assert_eq!(store.holder("l").await.unwrap(), None);
+    assert_eq!(lease("l", "a", at(0), at(10)).await, Some(1));
+    assert_eq!(lease("l", "b", at(9), at(30)).await, None, "held");
+    assert_eq!(lease("other", "b", at(9), at(30)).await, Some(1));
+    assert_eq!(lease("l", "a", at(9), at(20)).await, Some(1), "renewed");
+    let holder = store.holder("l").await.unwrap().unwrap();
+    assert_eq!((holder.owner.as_str(), holder.token, holder.until), ("a", 1, at(20)));
+    assert_eq!(lease("l", "b", at(20) - 1.nanosecond(), at(30)).await, None);
+    assert_eq!(lease("l", "b", at(20), at(30)).await, Some(2), "it ended");
+    assert_eq!(
+        lease("l", "a", at(21), at(40)).await,
+        None,
         "and the old owner learns it"
     );
     store.release_lease("l", "a").await.unwrap();
-    assert!(
-        !store.lease("l", "a", at(21), at(40)).await.unwrap(),
+    assert_eq!(
+        lease("l", "a", at(21), at(40)).await,
+        None,
         "who does not hold it cannot give it back"
+    );
+    assert_eq!(
+        lease("l", "b", at(50), at(60)).await,
+        Some(2),
+        "late, but nobody had it in between"
     );
     store.release_lease("l", "b").await.unwrap();
     store.release_lease("l", "b").await.unwrap();
-    assert!(store.lease("l", "a", at(21), Timestamp::MAX).await.unwrap());
-    assert!(!store.lease("l", "b", at(1_000_000), at(1_000_001)).await.unwrap());
+    assert_eq!(store.holder("l").await.unwrap(), None);
+    let again = lease("l", "b", at(21), Timestamp::MAX).await.unwrap();
+    assert!(again > 2, "given back and taken anew");
+    assert_eq!(lease("l", "a", at(1_000_000), at(1_000_001)).await, None);
     let far = Timestamp::MIN;
-    assert!(store.lease("past", "a", far, far).await.unwrap() && store.lease("past", "b", far, at(0)).await.unwrap());
+    assert_eq!(lease("past", "a", far, far).await, Some(1));
+    assert_eq!(lease("past", "b", far, at(0)).await, Some(2));
+}
+
+/// OPEN-24: a transaction under a lease fails as a whole once the lease has passed on or was given back, whatever time it is.
+async fn fencing(store: &dyn Store) {
+    let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+    let held = |token| Write::Held {
+        lease: "f".into(),
+        token,
+    };
+    conflict(
+        store,
+        "store.lease",
+        vec![held(1), put("f", "f", None, "nobody has it")],
+    )
+    .await;
+    let first = store.lease("f", "a", at(0), at(10)).await.unwrap().unwrap();
+    store
+        .commit(vec![held(first), put("f", "f", None, "a"), append("f", [1])])
+        .await
+        .unwrap();
+    conflict(store, "store.lease", vec![held(first + 1), append("f", [2])]).await;
+    let second = store.lease("f", "b", at(10), at(20)).await.unwrap().unwrap();
+    for stale in [
+        vec![held(first), put("f", "f", None, "stale")],
+        vec![put("f", "f", None, "stale"), append("f", [2]), held(first)],
+        vec![held(first)],
+    ] {
+        conflict(store, "store.lease", stale).await;
+    }
+    assert_eq!(store.get("f", "f").await.unwrap().unwrap().body, "a");
+    assert_eq!(positions(store, "f", 1, 9).await, [1]);
+    store.commit(vec![append("f", [2]), held(second)]).await.unwrap();
+    // An ended lease that nobody took still lets its owner write: only a new owner could be disturbed.
+    store.commit(vec![held(second), append("f", [3])]).await.unwrap();
+    store.release_lease("f", "b").await.unwrap();
+    conflict(store, "store.lease", vec![held(second), append("f", [4])]).await;
+    let third = store.lease("f", "a", at(0), at(9)).await.unwrap().unwrap();
+    assert!(third > second, "a token never comes again");
+    conflict(store, "store.lease", vec![held(first), held(third)]).await;
+    store.commit(vec![held(third), append("f", [4])]).await.unwrap();
+}
+
+/// While a lease goes from hand to hand, everybody writes under the token it had: what is written is in the order of the
+/// tokens, so nobody wrote after the next had begun.
+async fn fenced_race(store: &Arc<dyn Store>) {
+    let now = Timestamp::UNIX_EPOCH;
+    let takers = (0..8_u64).map(|n| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            let (mut written, mut refused) = (0, 0);
+            for _ in 0..10 {
+                // Each lease has ended when it is taken, so anybody may take it at any time.
+                let Some(token) = store.lease("hot", &n.to_string(), now, now).await.unwrap() else {
+                    continue;
+                };
+                for _ in 0..3 {
+                    let next = store.journal(&"hot".into(), 1, usize::MAX).await.unwrap().len() as u64 + 1;
+                    let line = JournalLine {
+                        position: next,
+                        body: token.to_string(),
+                        hash: String::new(),
+                    };
+                    let append = Write::Append {
+                        job: "hot".into(),
+                        lines: vec![line],
+                    };
+                    let held = Write::Held {
+                        lease: "hot".into(),
+                        token,
+                    };
+                    match store.commit(vec![held, append]).await {
+                        Ok(()) => written += 1,
+                        Err(e) if e.kind() == ErrorKind::Conflict => refused += 1,
+                        Err(e) => panic!("{e}"),
+                    }
+                }
+            }
+            (written, refused)
+        })
+    });
+    let ends: Vec<_> = join_all(takers).await.into_iter().map(Result::unwrap).collect();
+    let lines = store.journal(&"hot".into(), 1, usize::MAX).await.unwrap();
+    let tokens: Vec<u64> = lines.iter().map(|l| l.body.parse().unwrap()).collect();
+    assert!(tokens.is_sorted(), "{tokens:?}");
+    assert_eq!(tokens.len(), ends.iter().map(|e| e.0).sum::<usize>());
 }
 
 /// Of many who write the same expectation one wins, whatever the store does to run them together.
@@ -242,7 +341,7 @@ async fn races(store: &Arc<dyn Store>) {
         join_all(takers)
             .await
             .into_iter()
-            .filter(|r| *r.as_ref().unwrap())
+            .filter(|r| r.as_ref().unwrap().is_some())
             .count(),
         1
     );
@@ -254,7 +353,9 @@ async fn suite(new: impl AsyncFn() -> Arc<dyn Store>) {
     journals(&*new().await).await;
     transactions(&*new().await).await;
     leases(&*new().await).await;
+    fencing(&*new().await).await;
     races(&new().await).await;
+    fenced_race(&new().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,6 +372,164 @@ async fn sqlite_store() {
         Arc::new(SqliteStore::open(folder.path().join(n.to_string())).unwrap()) as Arc<dyn Store>
     })
     .await;
+}
+
+/// On a database that is there for nothing else: every call of `new` begins with one that is empty.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::*;
+    use ns_core::store::{PostgresOptions, PostgresStore};
+    use secrecy::SecretString;
+
+    /// Where the database is; without it these tests have nothing to run on and say so. `cargo xtask takeover` sets it.
+    const URL: &str = "NEVERSTOP_TEST_POSTGRES";
+
+    fn url() -> Option<String> {
+        let url = std::env::var(URL).ok();
+        if url.is_none() {
+            println!("{URL} is not set: the PostgreSQL store is not tested here");
+        }
+        url
+    }
+
+    async fn connect(url: &str) -> PostgresStore {
+        PostgresStore::connect(&SecretString::from(url), &PostgresOptions::default())
+            .await
+            .unwrap()
+    }
+
+    async fn sql(url: &str, statements: &str) -> std::result::Result<(), tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let done = client.batch_execute(statements).await;
+        drop(client);
+        connection.await.unwrap()?;
+        done
+    }
+
+    const EMPTY: &str = "DROP TABLE IF EXISTS neverstop_record, neverstop_journal, neverstop_lease, neverstop_schema";
+
+    /// One test, because they share the database.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn postgres_store() {
+        let Some(url) = url() else { return };
+        suite(async || {
+            sql(&url, EMPTY).await.unwrap();
+            Arc::new(connect(&url).await) as Arc<dyn Store>
+        })
+        .await;
+        many_open_a_new_database(&url).await;
+        keeps_what_it_answered(&url).await;
+        a_stalled_transaction_lets_go(&url).await;
+        says_why_it_cannot_open(&url).await;
+    }
+
+    async fn many_open_a_new_database(url: &str) {
+        sql(url, EMPTY).await.unwrap();
+        let opened = join_all((0..8).map(|_| connect(url))).await;
+        for (n, store) in opened.iter().enumerate() {
+            store.commit(vec![put("o", &n.to_string(), Some(0), "")]).await.unwrap();
+        }
+        assert_eq!(opened[0].list("o", None, 99).await.unwrap().len(), 8);
+    }
+
+    async fn keeps_what_it_answered(url: &str) {
+        let (one, other) = (connect(url).await, connect(url).await);
+        one.commit(vec![put("k", "k", None, "bytes ' \\ 한글"), append("k", 1..=3)])
+            .await
+            .unwrap();
+        other.commit(vec![append("k", [4])]).await.unwrap();
+        conflict(&one, "store.position", vec![append("k", [4])]).await;
+        drop((one, other));
+        let store = connect(url).await;
+        assert_eq!(store.get("k", "k").await.unwrap().unwrap().body, "bytes ' \\ 한글");
+        assert_eq!(positions(&store, "k", 1, 9).await, [1, 2, 3, 4]);
+    }
+
+    /// Whoever is stopped in the middle of a commit keeps nobody from taking its lease.
+    async fn a_stalled_transaction_lets_go(url: &str) {
+        let options = PostgresOptions {
+            stall_limit: std::time::Duration::from_millis(300),
+            ..Default::default()
+        };
+        let store = PostgresStore::connect(&SecretString::from(url), &options)
+            .await
+            .unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(store.lease("stall", "a", now, now).await.unwrap(), Some(1));
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        // As the store does it, and then nothing more.
+        let begin = "SET idle_in_transaction_session_timeout = 300; BEGIN; \
+                     SELECT token FROM neverstop_lease WHERE name = 'stall' FOR UPDATE";
+        client.batch_execute(begin).await.unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(store.lease("stall", "b", now, now).await.unwrap(), Some(2));
+        assert!(begun.elapsed().as_secs() < 5);
+        assert!(client.batch_execute("COMMIT").await.is_err(), "its transaction is gone");
+    }
+
+    async fn says_why_it_cannot_open(url: &str) {
+        sql(url, "UPDATE neverstop_schema SET version = 99").await.unwrap();
+        let open = async |url: &str, options: &PostgresOptions| {
+            let error = PostgresStore::connect(&SecretString::from(url), options)
+                .await
+                .unwrap_err();
+            let all = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+            assert!(!all.contains("s3cret"), "the password is in {all}");
+            (error.kind(), error.code().to_owned())
+        };
+        let usual = PostgresOptions::default();
+        assert_eq!(open(url, &usual).await, (ErrorKind::Refused, "store.newer".into()));
+        sql(url, EMPTY).await.unwrap();
+        let nobody = "host=127.0.0.1 port=1 user=u password=s3cret";
+        assert_eq!(open(nobody, &usual).await.0, ErrorKind::Unavailable);
+        for wrong in ["postgres://u:s3cret@h:port/db", "host=h password=x s3cret=y", "s3cret"] {
+            assert_eq!(
+                open(wrong, &usual).await,
+                (ErrorKind::Invalid, "store.options".into()),
+                "{wrong}"
+            );
+        }
+        let no_such = format!("{url} password=s3cret dbname=nothing");
+        assert_eq!(
+            open(&no_such, &usual).await,
+            (ErrorKind::Unavailable, "store.open".into())
+        );
+        let bad_ca = PostgresOptions {
+            ca: Some("s3cret".into()),
+            ..Default::default()
+        };
+        assert_eq!(open(nobody, &bad_ca).await.0, ErrorKind::Invalid);
+        let store = connect(&format!("{url} password=s3cret")).await;
+        assert!(!format!("{store:?}").contains("s3cret"));
+    }
+}
+
+/// A file of the first schema, with leases without tokens, is taken over: who held one goes on with it.
+#[tokio::test]
+async fn sqlite_files_of_the_first_schema_are_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../src/store/migrations/0001_records_and_journals.sql"))
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO lease VALUES ('l', 'a', 9000000000); PRAGMA user_version = 1; PRAGMA application_id = 1316377460",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    let now = Timestamp::UNIX_EPOCH;
+    assert_eq!(store.lease("l", "b", now, now + 1.second()).await.unwrap(), None);
+    assert_eq!(store.lease("l", "a", now, now + 1.second()).await.unwrap(), Some(1));
+    assert_eq!(
+        store
+            .lease("l", "b", now + 1.second(), now + 2.seconds())
+            .await
+            .unwrap(),
+        Some(2)
+    );
 }
 
 /// The promises of single-threaded runtimes with a paused clock: neither store waits for it.

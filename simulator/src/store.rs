@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use ns_core::model::JobId;
 use ns_core::ports::Clock;
-use ns_core::store::{JournalLine, Record, Store, Write};
+use ns_core::store::{JournalLine, Lease, Record, Store, Write};
 use ns_core::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,12 +193,18 @@ impl Store for NodeStore {
         self.shared.store.journal(job, from, limit).await
     }
 
-    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>> {
         self.life.runs().await;
         self.reachable()?;
         let held = self.shared.store.lease(name, owner, now, until).await?;
-        self.shared.leased(name, owner, held, until);
+        self.shared.leased(name, owner, held.is_some(), until);
         Ok(held)
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<Lease>> {
+        self.life.runs().await;
+        self.reachable()?;
+        self.shared.store.holder(name).await
     }
 
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()> {

@@ -186,21 +186,32 @@ impl World {
 
     /// Drill and failover are refused for the state of the plan; gives the reason.
     async fn jobs_are_refused(&self, group: &GroupId, plan: &PlanId) -> String {
-        let mut reasons = Vec::new();
-        for request in [
-            JobRequest::drill(group.clone(), plan.clone()),
-            JobRequest::failover(group.clone(), plan.clone()),
-            forced(group, plan),
-        ] {
-            let create = self.job(request);
-            let error = self
-                .refuses((ErrorKind::Refused, "job.plan_status", "plan_id"), create)
-                .await;
-            let fact = error.context().iter().find(|(key, _)| key == "reasons");
-            reasons.push(fact.expect("the reasons are told").1.clone());
-        }
-        assert!(reasons.iter().all(|r| r == &reasons[0]), "{reasons:?}");
-        reasons.remove(0)
+        let drill = JobRequest::drill(group.clone(), plan.clone());
+        let reason = self.failovers_are_refused(group, plan).await;
+        assert_eq!(self.refused_for_the_plan(drill).await, reason);
+        reason
+    }
+
+    /// A failover of the latest data is refused for the state of the plan; gives the reason.
+    async fn failovers_are_refused(&self, group: &GroupId, plan: &PlanId) -> String {
+        let planned = JobRequest::failover(group.clone(), plan.clone());
+        let reason = self.refused_for_the_plan(planned).await;
+        assert_eq!(self.refused_for_the_plan(forced(group, plan)).await, reason);
+        reason
+    }
+
+    /// What a recovery point holds is on the Target: it can be recovered whatever became of the Source and of mirroring.
+    async fn the_point_can_be_recovered(&self, group: &GroupId, plan: &PlanId) {
+        let drill = JobRequest::drill(group.clone(), plan.clone());
+        let explanation = self.session.jobs().explain(&drill).await.unwrap();
+        assert!(explanation.refusals.is_empty(), "{:?}", explanation.refusals);
+    }
+
+    async fn refused_for_the_plan(&self, request: JobRequest) -> String {
+        let expected = (ErrorKind::Refused, "job.plan_status", "plan_id");
+        let error = self.refuses(expected, self.job(request)).await;
+        let fact = error.context().iter().find(|(key, _)| key == "reasons");
+        fact.expect("the reasons are told").1.clone()
     }
 }
 
@@ -480,8 +491,9 @@ async fn rep_17_volume_that_is_mirrored_no_more() {
         let image = storage.find_replica(&volume.replication_id).await.unwrap().unwrap();
         world.sim.rbd("a", |rbd| rbd.mirror_disable(&image, false)).unwrap();
         world.clock.sleep(Duration::from_secs(60)).await;
-        let reasons = world.jobs_are_refused(&group, &plan).await;
+        let reasons = world.failovers_are_refused(&group, &plan).await;
         assert!(reasons.contains(volume.volume_id.as_str()), "{reasons}");
+        world.the_point_can_be_recovered(&group, &plan).await;
         // Nor when the Source is lost: there is nothing to promote.
         world.sim.kill("a");
         world.session.clusters().probe(&ids[0]).await.unwrap();
@@ -508,12 +520,13 @@ async fn plan_41_half_synced_volume() {
             world.clock.sleep(Duration::from_secs(30)).await;
             drop(world.sim.dump("b"));
         }
-        let reasons = world.jobs_are_refused(&group, &plan).await;
+        let reasons = world.failovers_are_refused(&group, &plan).await;
         assert!(reasons.contains("copied for the first time"), "{reasons}");
         assert!(reasons.contains(volume.volume_id.as_str()), "{reasons}");
+        world.the_point_can_be_recovered(&group, &plan).await;
         world.sim.kill("a");
         world.session.clusters().probe(&ids[0]).await.unwrap();
-        let reasons = world.jobs_are_refused(&group, &plan).await;
+        let reasons = world.failovers_are_refused(&group, &plan).await;
         assert!(reasons.contains("copied for the first time"), "{reasons}");
     }
 }
@@ -530,7 +543,6 @@ async fn plan_41_initial_mirroring_runs() {
     let clouds = || SITES.map(|site| world.sim.inventory(site));
     let before = clouds();
     for request in [
-        JobRequest::drill(plan.group_id.clone(), plan.id.clone()),
         JobRequest::failover(plan.group_id.clone(), plan.id.clone()),
         forced(&plan.group_id, &plan.id),
     ] {
@@ -539,6 +551,10 @@ async fn plan_41_initial_mirroring_runs() {
         let remedy = error.remedy().unwrap();
         assert_eq!(remedy, "wait until initial replication has ended");
     }
+    let drill = JobRequest::drill(plan.group_id.clone(), plan.id.clone());
+    let error = world.job(drill).await.unwrap_err();
+    assert_eq!((error.code(), error.field()), ("job.no_snapshot", Some("data_point")));
+    assert!(error.remedy().is_some());
     let error = world.session.points().create(&plan.group_id).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.code(), error.field()),

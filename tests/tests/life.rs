@@ -342,6 +342,8 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
     } else {
         world.same_but_for_writes(&before, &story);
     }
+    // An engine that goes on would let its world's time run on as fast as it can, beside the plays that follow.
+    world.engine.shutdown().await;
     (!died).then(|| world.store.commits() - begun)
 }
 

@@ -4,7 +4,7 @@ use super::Inner;
 use super::records::{kinds, put};
 use crate::journal::{Chain, Entry, Event, JobView, verify_to};
 use crate::model::{JobId, JobSummary};
-use crate::store::Write;
+use crate::store::{JournalLine, Write};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,22 +20,36 @@ pub(crate) struct JournalWriter {
     chain: Chain,
     pub(crate) view: JobView,
     feed: watch::Sender<u64>,
+    /// Goes into every commit: see [`Write::Held`].
+    fence: Write,
+    /// Goes into the next commit.
+    along: Option<Write>,
 }
 
-/// The first write of a job: its journal with one entry, and its summary.
-pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event) -> Result<Vec<Write>> {
-    let entry = Entry {
+/// The first write of a job: its journal with one entry, and for a planned job its time as the second; and its summary.
+pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event, planned: Option<Event>) -> Result<Vec<Write>> {
+    let mut entry = Entry {
         job: job.clone(),
         position: 1,
         at: inner.clock.now(),
         event,
     };
-    let line = Chain::new(job.clone()).seal(&entry)?;
-    let view = JobView::begin(&entry)?;
+    let mut chain = Chain::new(job.clone());
+    let mut lines = vec![chain.seal(&entry)?];
+    let mut view = JobView::begin(&entry)?;
+    if let Some(event) = planned {
+        entry = Entry {
+            position: 2,
+            event,
+            ..entry
+        };
+        lines.push(chain.seal(&entry)?);
+        view.apply(&entry);
+    }
     Ok(vec![
         Write::Append {
             job: job.clone(),
-            lines: vec![line],
+            lines,
         },
         put(kinds::JOB, job.as_str(), Some(0), &view.summary())?,
     ])
@@ -64,7 +78,7 @@ impl JournalWriter {
     ///
     /// # Errors
     /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
-    pub(crate) async fn load(inner: Arc<Inner>, job: JobId, feed: watch::Sender<u64>) -> Result<Self> {
+    pub(crate) async fn load(inner: Arc<Inner>, job: JobId, feed: watch::Sender<u64>, fence: Write) -> Result<Self> {
         // Before the journal: what is appended meanwhile only makes it longer.
         let record = inner.records().find::<JobSummary>(kinds::JOB, job.as_str()).await?;
         let mut chain = Chain::new(job.clone());
@@ -91,7 +105,19 @@ impl JournalWriter {
             chain,
             view,
             feed,
+            fence,
+            along: None,
         })
+    }
+
+    /// Lets a write go along with the next commit, as a part of it.
+    pub(crate) fn send_along(&mut self, write: Option<Write>) {
+        self.along = write;
+    }
+
+    /// Takes back what was to go along and has not gone.
+    pub(crate) const fn take_along(&mut self) -> Option<Write> {
+        self.along.take()
     }
 
     /// The hash of the last line.
@@ -103,12 +129,14 @@ impl JournalWriter {
     /// nothing may happen outside that is not in the journal.
     ///
     /// # Errors
-    /// `Conflict` when somebody else wrote to this journal: this engine must not go on with the job. Other errors of the store
-    /// when it stays away.
+    /// `Conflict` when another engine has the job (`store.lease`) or somebody else wrote to this journal: this engine must not go
+    /// on with the job. Other errors of the store when it stays away.
     pub(crate) async fn append(&mut self, events: Vec<Event>, mut writes: Vec<Write>) -> Result<()> {
         if events.is_empty() && writes.is_empty() {
             return Ok(());
         }
+        writes.insert(0, self.fence.clone());
+        writes.extend(self.along.clone());
         let mut chain = self.chain.clone();
         let now = self.inner.clock.now();
         // Time never runs backwards in a journal, whatever the machine's clock does.
@@ -125,6 +153,7 @@ impl JournalWriter {
             lines.push(chain.seal(&entry)?);
             entries.push(entry);
         }
+        let last = lines.last().cloned();
         let mut view = self.view.clone();
         for entry in &entries {
             view.apply(entry);
@@ -136,14 +165,15 @@ impl JournalWriter {
             });
             writes.push(put(kinds::JOB, view.id.as_str(), None, &view.summary())?);
         }
-        self.commit(writes).await?;
+        self.commit(writes, last).await?;
+        self.along = None;
         self.chain = chain;
         self.view = view;
         self.feed.send_replace(self.view.position);
         Ok(())
     }
 
-    async fn commit(&self, writes: Vec<Write>) -> Result<()> {
+    async fn commit(&self, writes: Vec<Write>, last: Option<JournalLine>) -> Result<()> {
         let mut tries = 0;
         loop {
             match self.inner.store.commit(writes.clone()).await {
@@ -151,6 +181,12 @@ impl JournalWriter {
                     tries += 1;
                     tracing::warn!(job = %self.view.id, error = %e, tries, "the store is away; waiting");
                     self.inner.clock.sleep(Duration::from_millis(200 * tries)).await;
+                }
+                // The commit before this one may have been done although it was answered with an error: its last line is there.
+                Err(e) if e.kind() == ErrorKind::Conflict && tries > 0 => {
+                    let Some(line) = &last else { return Err(e) };
+                    let found = self.inner.store.journal(&self.view.id, line.position, 1).await?;
+                    return if found.first() == Some(line) { Ok(()) } else { Err(e) };
                 }
                 result => return result,
             }

@@ -11,15 +11,18 @@ mod effect;
 mod freeze;
 pub(crate) mod homecoming;
 mod journal_writer;
+mod lease;
 mod leftovers;
 mod outcome;
 mod phases;
 mod records;
 mod remains;
+mod remote;
 mod reporting;
 mod resolve;
 mod runner;
 mod settings;
+mod takeover;
 mod watch;
 
 pub use records::{Evidence, FailbackOffer, VolumeEpoch};
@@ -27,7 +30,9 @@ pub use settings::Settings;
 
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};
 pub(crate) use journal_writer::first_writes;
+pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use records::{Records, kinds, put, remove};
+pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
 pub(crate) use watch::TwoWriters;
 
@@ -41,7 +46,6 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -83,8 +87,8 @@ pub(crate) struct Inner {
     pub(crate) group_freed: Notify,
     /// Set when the engine shuts down: runners stop at the next safe place.
     stop: tokio::sync::watch::Sender<bool>,
-    /// Whether the watch runs.
-    watched: AtomicBool,
+    /// Whether the watch runs, and it looks after jobs that nobody runs.
+    started: AtomicBool,
 }
 
 /// The engine. Cheap to clone; all clones are one engine.
@@ -138,7 +142,8 @@ impl EngineBuilder {
     }
 
     /// The name under which this engine owns jobs; default `local`. Engines that share a store need different names: a name's
-    /// holder continues its own jobs at once after a crash, those of others only when their lease has ended.
+    /// holder continues its own jobs at once after a crash, those of others only when their lease has ended. Of two engines
+    /// of one name the one that was started last has the jobs.
     #[must_use]
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = name.into();
@@ -178,7 +183,7 @@ impl EngineBuilder {
             jobs: Mutex::default(),
             group_freed: Notify::new(),
             stop: tokio::sync::watch::channel(false).0,
-            watched: AtomicBool::new(false),
+            started: AtomicBool::new(false),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -210,8 +215,9 @@ impl Engine {
         self.inner.attach(cluster, providers);
     }
 
-    /// Continues every job that has not finished, e.g. after a crash, and begins to watch over protected volumes. Call it after
-    /// [`Engine::attach`].
+    /// Continues every job that has not finished and that no other node runs, e.g. after a crash; from then on takes over those
+    /// of nodes that die (OPEN-24), and watches over protected volumes. Call it after [`Engine::attach`]. The answer names the
+    /// jobs that run here now.
     ///
     /// # Errors
     /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
@@ -229,14 +235,16 @@ impl Engine {
             after = Some(last.id.to_string());
             for job in page.into_iter().filter(|j| j.state != JobState::Finished) {
                 match Inner::run(&self.inner, job.id.clone()).await {
-                    Ok(()) => started.push(job.id),
+                    Ok(true) => started.push(job.id),
+                    Ok(false) => {}
                     Err(e) => broken = Some(e),
                 }
             }
         }
-        if !self.inner.watched.swap(true, Ordering::Relaxed) {
-            let inner = self.inner.clone();
-            self.inner.runtime.spawn(watch::watch(inner));
+        if !self.inner.started.swap(true, Ordering::Relaxed) {
+            let looking = takeover::look_after(Arc::downgrade(&self.inner), self.inner.stop.subscribe());
+            self.inner.runtime.spawn(looking);
+            self.inner.runtime.spawn(watch::watch(self.inner.clone()));
         }
         broken.map_or(Ok(started), Err)
     }
@@ -320,40 +328,59 @@ impl Inner {
         Some(Registered { feed, inbox })
     }
 
-    /// Runs a job from where its journal ends.
-    pub(crate) async fn run(this: &Arc<Self>, job: JobId) -> Result<()> {
+    /// Whether this engine takes over what nobody runs.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Runs a job from where its journal ends, unless another node does; whether it runs here now.
+    pub(crate) async fn run(this: &Arc<Self>, job: JobId) -> Result<bool> {
         match this.register(&job) {
             Some(registered) => Self::run_registered(this, job, registered).await,
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 
-    /// Runs a registered job. Boxed, because a job may launch the next one.
+    /// Runs a registered job, unless another node does. Boxed, because a job may launch the next one.
     pub(crate) fn run_registered(
         this: &Arc<Self>,
         job: JobId,
         registered: Registered,
-    ) -> BoxFuture<'static, Result<()>> {
+    ) -> BoxFuture<'static, Result<bool>> {
         let inner = this.clone();
         Box::pin(async move {
             let Registered { feed, inbox } = registered;
-            let journal = match journal_writer::JournalWriter::load(inner.clone(), job.clone(), feed).await {
+            // Before the journal is read: nobody else writes to it then.
+            let lease = match lease::JobLease::take(&inner, &job).await {
+                Ok(Some(lease)) => lease,
+                other => {
+                    inner.jobs().remove(&job);
+                    return other.map(|_| false);
+                }
+            };
+            let fence = lease.fence();
+            let journal = match journal_writer::JournalWriter::load(inner.clone(), job.clone(), feed, fence).await {
                 Ok(journal) => journal,
                 Err(error) => {
                     inner.jobs().remove(&job);
+                    lease.give_back().await?;
                     return Err(error);
                 }
             };
-            let runner = runner::Runner::new(inner.clone(), journal, inbox, inner.stop.subscribe());
+            let runner = runner::Runner::new(inner.clone(), journal, lease, inbox, inner.stop.subscribe());
             let runtime = inner.runtime.clone();
             runtime.spawn(async move {
-                if let Err(error) = runner.run().await {
-                    tracing::error!(%job, %error, "the job stopped; it continues when the engine is started again");
+                match runner.run().await {
+                    Err(error) if error.code() == "store.lease" => {
+                        tracing::warn!(%job, %error, "the job was given up to another engine");
+                    }
+                    Err(error) => tracing::error!(%job, %error, "the job stopped; a started engine takes it up again"),
+                    Ok(()) => {}
                 }
                 inner.jobs().remove(&job);
                 inner.group_freed.notify_waiters();
             });
-            Ok(())
+            Ok(true)
         })
     }
 
@@ -361,7 +388,4 @@ impl Inner {
     pub(crate) fn unregister(&self, job: &JobId) {
         self.jobs().remove(job);
     }
-
-    /// How long a lease on a job lasts without renewal.
-    pub(crate) const LEASE: Duration = Duration::from_secs(30);
 }

@@ -419,7 +419,7 @@ impl Runner {
                         work,
                         actor: "engine".to_owned(),
                     };
-                    writes.extend(journal_writer::first_writes(&self.inner, &job, created)?);
+                    writes.extend(journal_writer::first_writes(&self.inner, &job, created, None)?);
                     next = Some(job);
                 }
                 Work::Point { point_id, .. } => writes.push(self.point_write(point_id)?),

@@ -1,7 +1,7 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
 use crate::model::{ClusterId, Home, JobId, PlanId, ReplicationId};
-use crate::store::{Store, Write};
+use crate::store::{Record, Store, Write};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ pub(crate) mod kinds {
     pub(crate) const EPOCH: &str = "epoch";
     pub(crate) const TWO_WRITERS: &str = "two-writers";
     pub(crate) const FAILBACK: &str = "failback";
+    pub(crate) const ORDER: &str = "order";
 }
 
 /// Why it was safe, or allowed, to let a side write: the grade of evidence behind a promotion, best first.
@@ -145,6 +146,11 @@ impl Records {
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<()> {
         self.store.commit(writes).await
     }
+}
+
+/// The value of a document as it was read.
+pub(crate) fn read<T: DeserializeOwned>(record: &Record) -> Result<T> {
+    serde_json::from_str(&record.body).map_err(|e| unreadable(&record.kind, &record.id, e))
 }
 
 /// A write that puts a document.

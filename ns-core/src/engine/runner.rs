@@ -6,8 +6,10 @@
 
 use super::effect::{self, Attempt, Progress};
 use super::journal_writer::JournalWriter;
+use super::lease::{self, JobLease};
 use super::records::kinds;
-use super::{Inner, outcome, resolve};
+use super::remote::Order;
+use super::{Inner, outcome, remote, resolve};
 use crate::journal::{DecisionKind, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
@@ -17,6 +19,7 @@ use crate::provider::Decision;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +32,13 @@ pub(crate) struct Command {
     pub(crate) ask: Ask,
     pub(crate) actor: String,
     pub(crate) reply: oneshot::Sender<Result<JobSummary>>,
+    /// Set when it was given at another engine, which waits for an answer in the store.
+    pub(crate) order: Option<Order>,
 }
 
 /// See [`Command`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
     /// An operation of the state machine. `reason` is kept with decisions; `instances` and `point` are for `retry`.
     Operate {
@@ -49,6 +55,9 @@ pub(crate) enum Ask {
     /// Make the source read only that came back; from the watch.
     Fence,
 }
+
+/// A wait that only an event ends.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// A task that ended, or was aborted, or broke.
 type Ended = std::result::Result<(tokio::task::Id, Result<TaskOutput>), JoinError>;
@@ -69,16 +78,17 @@ pub(crate) struct Runner {
     tasks: JoinSet<Result<TaskOutput>>,
     running: BTreeMap<TaskKey, Running>,
     progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
-    leased_until: Timestamp,
+    lease: JobLease,
     deleted: bool,
-    /// Drills that were asked to make way, in which state.
-    preempted: BTreeSet<(JobId, JobState)>,
+    /// Drills that were asked to make way, in which state; until when another engine may obey.
+    preempted: BTreeMap<(JobId, JobState), Timestamp>,
 }
 
 impl Runner {
     pub(super) fn new(
         inner: Arc<Inner>,
         journal: JournalWriter,
+        lease: JobLease,
         commands: mpsc::Receiver<Command>,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -90,9 +100,9 @@ impl Runner {
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
             progress: mpsc::unbounded_channel(),
-            leased_until: Timestamp::UNIX_EPOCH,
+            lease,
             deleted: false,
-            preempted: BTreeSet::new(),
+            preempted: BTreeMap::new(),
         }
     }
 
@@ -104,23 +114,26 @@ impl Runner {
             .map_or(JobType::Failover, |d| d.job_type)
     }
 
-    /// Runs until the job has finished, or the engine shuts down.
+    /// Runs until the job has finished, the engine shuts down, or another engine has the job (`store.lease`).
     pub(super) async fn run(mut self) -> Result<()> {
-        let name = format!("job/{}", self.journal.view.id);
-        let result = self.drive(&name).await;
-        self.inner.store.release_lease(&name, &self.inner.node).await?;
-        result
+        let result = self.drive().await;
+        // Before anybody else may have the job: nothing of it goes on here.
+        self.tasks.shutdown().await;
+        match result {
+            Err(e) if e.code() == "store.lease" => Err(e),
+            result => {
+                let given_back = self.lease.give_back().await;
+                result.and(given_back)
+            }
+        }
     }
 
-    async fn drive(&mut self, lease: &str) -> Result<()> {
+    async fn drive(&mut self) -> Result<()> {
         loop {
             if *self.stop.borrow() || self.deleted {
                 return Ok(());
             }
-            if !self.hold(lease).await? {
-                self.inner.clock.sleep(Inner::LEASE / 3).await;
-                continue;
-            }
+            self.lease.check()?;
             while self.advance().await? {}
             if self.journal.view.state == JobState::Finished {
                 return Ok(());
@@ -129,29 +142,12 @@ impl Runner {
         }
     }
 
-    /// Takes or renews the job's lease: one engine runs it (OPEN-24).
-    async fn hold(&mut self, lease: &str) -> Result<bool> {
-        let now = self.inner.clock.now();
-        if now.saturating_add(Inner::LEASE / 2).unwrap_or(now) < self.leased_until {
-            return Ok(true);
-        }
-        let until = now.saturating_add(Inner::LEASE).unwrap_or(now);
-        let held = self.inner.store.lease(lease, &self.inner.node, now, until).await?;
-        if held {
-            self.leased_until = until;
-        } else if !self.running.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "job.lease",
-                "another engine runs this job now",
-            ));
-        }
-        Ok(held)
-    }
-
     async fn next_event(&mut self) -> Result<()> {
         let now = self.inner.clock.now();
-        let mut wake = now.saturating_add(Inner::LEASE / 3).unwrap_or(now);
+        let pending = self.journal.view.state == JobState::Pending;
+        // Another engine may free the group, which nobody tells here.
+        let look = if pending { self.inner.settings.lease / 3 } else { LONG };
+        let mut wake = now.saturating_add(look).unwrap_or(now);
         wake = wake.min(
             self.journal
                 .view
@@ -171,10 +167,10 @@ impl Runner {
         let nap = Duration::try_from(wake.duration_since(now)).unwrap_or(Duration::ZERO);
         let clock = self.inner.clock.clone();
         let inner = self.inner.clone();
-        let pending = self.journal.view.state == JobState::Pending;
         tokio::select! {
             biased;
             _ = self.stop.changed() => Ok(()),
+            () = self.lease.lost() => Ok(()),
             Some(ended) = self.tasks.join_next_with_id() => self.end(ended).await,
             Some(command) = self.commands.recv() => self.obey(command).await,
             Some(progress) = self.progress.1.recv() => {
@@ -320,7 +316,8 @@ impl Runner {
     /// A failover does not wait for a drill of its group to be decided about: the drill is asked to clean up, and what it
     /// cannot clean is set aside, in its report. Whether anything was noted.
     async fn preempt(&mut self) -> Result<bool> {
-        let mut noted = Vec::new();
+        let (mut noted, mut orders) = (Vec::new(), Vec::new());
+        let now = self.inner.clock.now();
         for drill in self
             .others()
             .await?
@@ -336,32 +333,40 @@ impl Runner {
                 _ => continue,
             };
             let asked = (drill.id.clone(), drill.state);
-            if !is_drill || self.preempted.contains(&asked) {
+            if !is_drill || self.preempted.get(&asked).is_some_and(|until| now < *until) {
                 continue;
             }
-            let Some(commands) = self.inner.commands(&drill.id) else {
-                continue;
+            let ask = Ask::Operate {
+                operation,
+                reason: format!("failover {} of the same group", self.journal.view.id),
+                instances: BTreeSet::new(),
             };
-            let command = Command {
-                ask: Ask::Operate {
-                    operation,
-                    reason: format!("failover {} of the same group", self.journal.view.id),
-                    instances: BTreeSet::new(),
-                },
-                actor: "engine".to_owned(),
-                // Whether it was done shows in the drill's state, which is looked at again.
-                reply: oneshot::channel().0,
+            let actor = "engine".to_owned();
+            // Whether it was done shows in the drill's state, which is looked at again.
+            let until = if let Some(commands) = self.inner.commands(&drill.id) {
+                let command = Command {
+                    ask,
+                    actor,
+                    reply: oneshot::channel().0,
+                    order: None,
+                };
+                if commands.try_send(command).is_err() {
+                    continue;
+                }
+                Timestamp::MAX
+            } else {
+                let (until, order) = remote::without_waiting(&self.inner, &drill.id, ask, &actor)?;
+                orders.push(order);
+                until
             };
-            if commands.try_send(command).is_ok() {
-                self.preempted.insert(asked);
-                noted.push(Event::Noted {
-                    code: "job.preempts".to_owned(),
-                    message: format!("drill {} holds the group: {operation}", drill.id),
-                });
-            }
+            self.preempted.insert(asked, until);
+            noted.push(Event::Noted {
+                code: "job.preempts".to_owned(),
+                message: format!("drill {} holds the group: {operation}", drill.id),
+            });
         }
         let any = !noted.is_empty();
-        self.journal.append(noted, vec![]).await?;
+        self.journal.append(noted, orders).await?;
         Ok(any)
     }
 
@@ -579,8 +584,16 @@ impl Runner {
             progress: self.progress.0.clone(),
         });
         let clock = self.inner.clock.clone();
+        let lease = self.lease.until();
         let work = async move {
             let attempt = attempt?;
+            if !lease::lasts(&lease, clock.now()) {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "job.lease_ended",
+                    "nothing was begun: the lease on the job has ended and could not be renewed",
+                ));
+            }
             let limit = effect::limit(&attempt.inner, &attempt.action);
             with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run()).await
         };
@@ -664,8 +677,24 @@ impl Runner {
     }
 
     async fn obey(&mut self, command: Command) -> Result<()> {
-        let Command { ask, actor, reply } = command;
-        let result = self.try_obey(ask, &actor).await;
+        let Command {
+            ask,
+            actor,
+            reply,
+            order,
+        } = command;
+        // The answer to another engine is a part of what it answers: obeyed once, whoever dies when.
+        self.journal
+            .send_along(order.as_ref().map(|o| o.answer(None)).transpose()?);
+        let mut result = self.try_obey(ask, &actor).await;
+        if let (Some(_), Some(order)) = (self.journal.take_along(), order) {
+            let answer = order.answer(result.as_ref().err())?;
+            match self.journal.append(vec![], vec![answer]).await {
+                // Withdrawn meanwhile: whoever asked waits no more, and nothing was done.
+                Err(e) if e.code() == "store.version" => result = Ok(()),
+                answered => answered?,
+            }
+        }
         let answer = match &result {
             Ok(()) => Ok(self.journal.view.summary()),
             Err(e) => Err(e.to_record().into()),
@@ -757,7 +786,7 @@ impl Runner {
                     message: format!("deleted by {actor}"),
                 };
                 self.journal.append(vec![event], vec![]).await?;
-                self.inner.records().commit(vec![remove]).await?;
+                self.journal.append(vec![], vec![remove]).await?;
                 self.deleted = true;
                 Ok(())
             }

@@ -25,6 +25,9 @@ pub struct Settings {
     pub arrival_limit: Duration,
     /// How long a full copy of a volume may take.
     pub copy_limit: Duration,
+    /// How long an engine owns a job without a sign of life. After that another engine on the same store takes the job over; a
+    /// shorter one is taken over sooner and asks the store more often. 1 second to 10 minutes; the same on all engines (OPEN-24).
+    pub lease: Duration,
     /// How often a wait looks again.
     pub poll: Duration,
     /// How often the engine looks whether a fenced source came back, and whether a volume has two writers.
@@ -44,6 +47,7 @@ impl Default for Settings {
             boot_limit: Duration::from_secs(600),
             arrival_limit: Duration::from_secs(1800),
             copy_limit: Duration::from_secs(24 * 3600),
+            lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             watch_interval: Duration::from_secs(60),
             clock_skew_limit_seconds: 60,
@@ -62,6 +66,9 @@ impl Settings {
         };
         if !(1..=64).contains(&self.parallel) {
             return invalid("parallel", "must be 1 to 64");
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.lease) {
+            return invalid("lease", "must be 1 second to 10 minutes");
         }
         if self.poll.is_zero() {
             return invalid("poll", "must not be zero");

@@ -68,6 +68,7 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
                 ask: Ask::Fence,
                 actor: "engine".to_owned(),
                 reply,
+                order: None,
             };
             if commands.send(command).await.is_ok()
                 && let Ok(Err(error)) = answer.await
@@ -161,11 +162,11 @@ impl Inner {
             actor: "engine".to_owned(),
         };
         tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
-        match self.records().commit(first_writes(self, &job, created)?).await {
+        match self.records().commit(first_writes(self, &job, created, None)?).await {
             Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
             result => {
                 result?;
-                Self::run(self, job).await
+                Self::run(self, job).await.map(drop)
             }
         }
     }

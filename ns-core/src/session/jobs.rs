@@ -1,8 +1,9 @@
 //! Jobs: create, watch, operate.
 
 use super::{Explanation, Page, Session, VolumeLoss};
-use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, put, reach_source};
-use crate::journal::{Chain, Entry, Event, Frozen, JobView};
+use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, reach_source};
+use crate::engine::{goes_on, holder, is_elsewhere, order};
+use crate::journal::{Entry, Event, Frozen, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
     JobType, PlanId, RecoveryPoint, Work,
@@ -315,44 +316,16 @@ impl Jobs<'_> {
             work,
             actor: self.session.actor.name.clone(),
         };
-        let mut writes = first_writes(inner, &id, event)?;
+        let planned = planned.map(|deadline| Event::DeadlineMoved {
+            deadline,
+            actor: self.session.actor.name.clone(),
+        });
+        let mut writes = first_writes(inner, &id, event, planned)?;
         writes.extend(also);
         inner.records().commit(writes).await?;
-        if let Some(at) = planned {
-            self.plan_time(&id, at).await?;
-        }
+        // Another engine may have found it first; then it runs there.
         Inner::run(inner, id.clone()).await?;
         Ok(id)
-    }
-
-    /// Writes the planned time as the second entry, before anybody runs the job.
-    async fn plan_time(&self, id: &JobId, at: Timestamp) -> Result<()> {
-        let inner = self.inner();
-        let lines = inner.store.journal(id, 1, 2).await?;
-        let mut chain = Chain::new(id.clone());
-        let mut view = None;
-        for line in &lines {
-            view = Some(JobView::begin(&chain.open(line)?)?);
-        }
-        let entry = Entry {
-            job: id.clone(),
-            position: chain.position() + 1,
-            at: inner.clock.now(),
-            event: Event::DeadlineMoved {
-                deadline: at,
-                actor: self.session.actor.name.clone(),
-            },
-        };
-        let line = chain.seal(&entry)?;
-        let mut writes = vec![Write::Append {
-            job: id.clone(),
-            lines: vec![line],
-        }];
-        if let Some(mut view) = view {
-            view.apply(&entry);
-            writes.push(put(kinds::JOB, id.as_str(), None, &view.summary())?);
-        }
-        inner.records().commit(writes).await
     }
 
     /// One job, as lists show it.
@@ -391,8 +364,9 @@ impl Jobs<'_> {
         self.inner().entries(id).await
     }
 
-    /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or this engine no
-    /// longer runs it. Resume with the position of the last entry seen. Dropping the stream stops the watching only.
+    /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or no engine runs it
+    /// any more. Works from every engine on the store: one that does not run the job asks the store every
+    /// [`poll`](crate::Settings::poll). Resume with the position of the last entry seen. Dropping the stream stops the watching only.
     #[must_use]
     pub fn watch(&self, id: &JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
         let inner = self.inner().clone();
@@ -400,6 +374,7 @@ impl Jobs<'_> {
         Box::pin(stream::try_unfold(
             start,
             |(inner, id, mut position, mut buffer)| async move {
+                let since = inner.clock.now();
                 loop {
                     if let Some(entry) = buffer.next() {
                         position = entry.position;
@@ -409,13 +384,30 @@ impl Jobs<'_> {
                     let lines = inner.store.journal(&id, position + 1, 500).await?;
                     if lines.is_empty() {
                         // Told of every later entry, and of the end when the runner is gone.
-                        let Some(mut feed) = feed else { return Ok(None) };
-                        if *feed.borrow_and_update() <= position && feed.changed().await.is_err() {
-                            let rest = inner.store.journal(&id, position + 1, 1).await?;
-                            if rest.is_empty() {
-                                return Ok(None);
-                            }
+                        if let Some(mut feed) = feed
+                            && (*feed.borrow_and_update() > position || feed.changed().await.is_ok())
+                        {
+                            continue;
                         }
+                        // Nobody runs it here, or not any more.
+                        match inner.records().find::<JobSummary>(kinds::JOB, id.as_str()).await? {
+                            // What came between the two readings is still to be told.
+                            Some((job, _)) if job.position > position => {
+                                if inner.store.journal(&id, position + 1, 1).await?.is_empty() {
+                                    let cut = "the journal ends before its job's record says";
+                                    return Err(Error::new(ErrorKind::Corrupt, "journal.chain", cut).with("job", &id));
+                                }
+                                continue;
+                            }
+                            Some((job, _)) if job.state != JobState::Finished => {}
+                            // A deleted one is told to its last entry.
+                            None if !inner.store.journal(&id, position + 1, 1).await?.is_empty() => continue,
+                            _ => return Ok(None),
+                        }
+                        if !goes_on(&inner, &id, since).await? {
+                            return Ok(None);
+                        }
+                        inner.clock.sleep(inner.settings.poll).await;
                         continue;
                     }
                     let entries = lines.iter().map(|l| {
@@ -438,11 +430,17 @@ impl Jobs<'_> {
     /// future stops the waiting only.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` when this engine does not run the job.
+    /// `NotFound`; `Unavailable` when no engine runs the job.
     pub async fn wait(&self, id: &JobId) -> Result<JobSummary> {
+        let mut since = self.inner().clock.now();
+        let mut seen = 0;
         loop {
             let feed = self.inner().feed(id);
             let job = self.get(id).await?;
+            if job.position > seen {
+                seen = job.position;
+                since = self.inner().clock.now();
+            }
             let internal = job.work.recovery().is_none();
             let settled = match job.state {
                 JobState::Finished => true,
@@ -453,13 +451,11 @@ impl Jobs<'_> {
                 return Ok(job);
             }
             let Some(mut feed) = feed else {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "job.not_running",
-                    "this engine does not run the job",
-                )
-                .with("job", id)
-                .with_remedy("call Engine::start"));
+                if !goes_on(self.inner(), id, since).await? {
+                    return Err(not_running(id));
+                }
+                self.inner().clock.sleep(self.inner().settings.poll).await;
+                continue;
             };
             if *feed.borrow_and_update() <= job.position {
                 // An error means that the runner is gone: the next turn sees the job's last state.
@@ -535,22 +531,24 @@ impl Jobs<'_> {
         self.send(id, Ask::Delete { leave_resources }).await.map(|_| ())
     }
 
+    /// Gives a command to whoever runs the job: here, or on another node through the store.
     async fn send(&self, id: &JobId, ask: Ask) -> Result<JobSummary> {
+        let inner = self.inner();
         let job = self.get(id).await?;
-        let Some(commands) = self.inner().commands(id) else {
-            return Err(match job.state {
-                JobState::Finished => Error::new(ErrorKind::Refused, "job.operation", "the job has finished")
+        let Some(commands) = inner.commands(id) else {
+            if job.state == JobState::Finished {
+                return Err(Error::new(ErrorKind::Refused, "job.operation", "the job has finished")
                     .with_field("operation")
                     .with("state", job.state)
-                    .with_remedy("make a new job"),
-                _ => Error::new(
-                    ErrorKind::Unavailable,
-                    "job.not_running",
-                    "this engine does not run the job",
-                )
-                .with_remedy("call Engine::start"),
+                    .with("job", id)
+                    .with_remedy("make a new job"));
             }
-            .with("job", id));
+            return match holder(inner, id).await? {
+                Some(lease) if is_elsewhere(inner, &lease) => {
+                    order(inner, job, &lease.owner, ask, &self.session.actor.name).await
+                }
+                _ => Err(not_running(id)),
+            };
         };
         let (reply, answer) = oneshot::channel();
         let gone = || Error::new(ErrorKind::Unavailable, "job.not_running", "the job stopped running").with("job", id);
@@ -558,10 +556,17 @@ impl Jobs<'_> {
             ask,
             actor: self.session.actor.name.clone(),
             reply,
+            order: None,
         };
         commands.send(command).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
+}
+
+fn not_running(id: &JobId) -> Error {
+    Error::new(ErrorKind::Unavailable, "job.not_running", "no engine runs the job now")
+        .with("job", id)
+        .with_remedy("call Engine::start; a started engine takes it over when the lease of the last one has ended")
 }
 
 fn definition(r: JobRequest) -> JobDefinition {

@@ -1,7 +1,7 @@
 //! A store in memory, for tests. It keeps the port's promises as the durable ones do, and can break at a chosen commit,
 //! which they cannot: that is how crashes are tested at every point. Nothing survives the value itself.
 
-use super::{JournalLine, Record, Store, Write, position_conflict, version_conflict};
+use super::{JournalLine, Lease, Record, Store, Write, lease_conflict, position_conflict, version_conflict};
 use crate::model::JobId;
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -28,7 +28,8 @@ pub struct MemoryStore {
 struct State {
     records: BTreeMap<String, BTreeMap<String, Record>>,
     journals: HashMap<JobId, Vec<JournalLine>>,
-    leases: HashMap<String, (String, Timestamp)>,
+    /// One that was given back has no owner; its token is kept, so that it never comes again.
+    leases: HashMap<String, Lease>,
     commits: u64,
     fault: Option<Fault>,
     dead: bool,
@@ -178,6 +179,11 @@ impl State {
                     journal.push(line);
                 }
             }
+            Write::Held { lease, token } => {
+                if self.leases.get(&lease).is_none_or(|l| l.token != token) {
+                    return Err(lease_conflict(&lease, token));
+                }
+            }
         }
         Ok(())
     }
@@ -250,23 +256,29 @@ impl Store for MemoryStore {
             .unwrap_or_default())
     }
 
-    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>> {
         let mut state = self.alive()?;
-        if state
-            .leases
-            .get(name)
-            .is_some_and(|(holder, end)| holder != owner && *end > now)
-        {
-            return Ok(false);
+        let before = state.leases.get(name);
+        if before.is_some_and(|l| l.owner != owner && l.until > now) {
+            return Ok(None);
         }
-        state.leases.insert(name.to_owned(), (owner.to_owned(), until));
-        Ok(true)
+        let token = before.map_or(1, |l| l.token + u64::from(l.owner != owner));
+        let owner = owner.to_owned();
+        state.leases.insert(name.to_owned(), Lease { owner, token, until });
+        Ok(Some(token))
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<Lease>> {
+        let state = self.alive()?;
+        Ok(state.leases.get(name).filter(|l| !l.owner.is_empty()).cloned())
     }
 
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()> {
         let mut state = self.alive()?;
-        if state.leases.get(name).is_some_and(|(holder, _)| holder == owner) {
-            state.leases.remove(name);
+        if let Some(lease) = state.leases.get_mut(name).filter(|l| l.owner == owner) {
+            lease.owner.clear();
+            lease.token += 1;
+            lease.until = Timestamp::MIN;
         }
         Ok(())
     }

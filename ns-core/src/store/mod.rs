@@ -5,10 +5,14 @@
 //! transaction: it is durable as a whole or not at all when it returns. What the documents mean is not known here.
 
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use memory::{BreakWhen, MemoryStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -71,13 +75,32 @@ pub enum Write {
         /// The lines, in order.
         lines: Vec<JournalLine>,
     },
+    /// Changes nothing, and lets the whole transaction fail unless the lease has this token now: who lost it writes nothing,
+    /// whatever its clock says (OPEN-24).
+    Held {
+        /// The lease's name.
+        lease: String,
+        /// What [`Store::lease`] gave.
+        token: u64,
+    },
+}
+
+/// Who has a lease, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who took it.
+    pub owner: String,
+    /// Its fencing token.
+    pub token: u64,
+    /// When it ends, or has ended.
+    pub until: Timestamp,
 }
 
 /// Records and journals.
 ///
 /// **Guarantees**: `commit` is atomic, durable when it returns `Ok`, and seen by every later read.
-/// **Errors**: `Conflict` (code `store.version` or `store.position`) when an expectation does not hold, and then nothing is
-/// written; `Unavailable` when the store cannot work now; `Corrupt` when what is stored cannot be read.
+/// **Errors**: `Conflict` (code `store.version`, `store.position` or `store.lease`) when an expectation does not hold, and then
+/// nothing is written; `Unavailable` when the store cannot work now; `Corrupt` when what is stored cannot be read.
 /// **Cancellation**: a dropped `commit` may or may not have taken place.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
@@ -89,8 +112,12 @@ pub trait Store: Debug + Send + Sync {
     async fn list(&self, kind: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
     /// Reads a job's journal from a position (the first is 1): at most `limit` lines.
     async fn journal(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<JournalLine>>;
-    /// Takes or renews the lease on a name for `owner` until a time; `false` when somebody else's has not ended at `now`.
-    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool>;
+    /// Takes or renews the lease on a name for `owner` until a time, and gives its fencing token; none when somebody else's has
+    /// not ended at `now`. The token counts up, from 1, whenever the lease changes hands or is given back, for ever; it stays
+    /// when its owner renews it, however late, as long as nobody had it in between.
+    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>>;
+    /// Who has the lease on a name, ended or not; none when it was never taken or was given back.
+    async fn holder(&self, name: &str) -> Result<Option<Lease>>;
     /// Gives a lease back; nothing happens when `owner` does not hold it.
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()>;
 }
@@ -104,6 +131,29 @@ fn version_conflict(kind: &str, id: &str, expected: Option<u64>, found: u64) -> 
     .with("expected", expected.unwrap_or_default())
     .with("found", found)
     .with_remedy("read it again and decide anew")
+}
+
+fn lease_conflict(lease: &str, token: u64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "store.lease",
+        format!("the lease {lease} has passed to somebody else"),
+    )
+    .with("token", token)
+    .with_remedy("leave what it stands for to its new owner")
+}
+
+/// Nanoseconds since 1970, as stores keep times; what does not fit (before 1678, after 2262) counts as the end of that range.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn nanoseconds(time: Timestamp) -> i64 {
+    let n = time.as_nanosecond();
+    i64::try_from(n).unwrap_or(if n < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// See [`nanoseconds`].
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn timestamp(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::MAX)
 }
 
 fn position_conflict(job: &JobId, expected: u64, given: u64) -> Error {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use ns_core::Result;
 use ns_core::model::{JobId, JobSummary};
-use ns_core::store::{JournalLine, MemoryStore, Record, Store, Write};
+use ns_core::store::{JournalLine, Lease, MemoryStore, Record, Store, Write};
 use std::ops::Deref;
 use std::sync::Mutex;
 
@@ -84,8 +84,11 @@ impl Store for Recorder {
         let wanted = lines.into_iter().filter(|l| l.position >= from);
         Ok(wanted.take(limit).collect())
     }
-    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>> {
         self.store.lease(name, owner, now, until).await
+    }
+    async fn holder(&self, name: &str) -> Result<Option<Lease>> {
+        self.store.holder(name).await
     }
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()> {
         self.store.release_lease(name, owner).await

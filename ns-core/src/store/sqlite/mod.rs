@@ -7,7 +7,8 @@
 mod schema;
 mod writer;
 
-use super::{JournalLine, Record, Store, Write, position_conflict, version_conflict};
+use super::{JournalLine, Lease, Record, Store, Write};
+use super::{lease_conflict, nanoseconds, position_conflict, timestamp, version_conflict};
 use crate::model::JobId;
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -109,7 +110,7 @@ impl Readers {
 impl Store for SqliteStore {
     async fn commit(&self, writes: Vec<Write>) -> Result<()> {
         self.writer
-            .run(move |c| writes.iter().try_for_each(|write| apply(c, write)).map(|()| true))
+            .run(move |c| writes.iter().try_for_each(|write| apply(c, write)).map(|()| 0))
             .await?;
         Ok(())
     }
@@ -155,29 +156,55 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>> {
         let (name, owner) = (name.to_owned(), owner.to_owned());
-        self.writer
+        let token = self
+            .writer
             .run(move |c| {
-                let taken = c
-                    .prepare_cached(
-                        "INSERT INTO lease (name, owner, until) VALUES (?1, ?2, ?4) ON CONFLICT (name) DO UPDATE \
-                         SET owner = excluded.owner, until = excluded.until WHERE owner = ?2 OR until <= ?3",
-                    )
-                    .and_then(|mut s| s.execute(params![name, owner, nanoseconds(now), nanoseconds(until)]));
-                Ok(taken.map_err(|e| failed("lease", e))? > 0)
+                let times = (nanoseconds(now), nanoseconds(until));
+                c.prepare_cached(
+                    "INSERT INTO lease (name, owner, until, token) VALUES (?1, ?2, ?4, 1) ON CONFLICT (name) DO UPDATE \
+                     SET token = token + (owner <> ?2), owner = ?2, until = ?4 WHERE owner = ?2 OR until <= ?3 \
+                     RETURNING token",
+                )
+                .and_then(|mut s| {
+                    s.query_row(params![name, owner, times.0, times.1], |row| row.get::<_, u64>(0))
+                        .optional()
+                })
+                .map(Option::unwrap_or_default)
+                .map_err(|e| failed("lease", e))
             })
-            .await
+            .await?;
+        Ok((token > 0).then_some(token))
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<Lease>> {
+        let name = name.to_owned();
+        self.read(move |c| {
+            c.prepare_cached("SELECT owner, token, until FROM lease WHERE name = ?1 AND owner <> ''")?
+                .query_row(params![name], |row| {
+                    Ok(Lease {
+                        owner: row.get(0)?,
+                        token: row.get(1)?,
+                        until: timestamp(row.get(2)?),
+                    })
+                })
+                .optional()
+        })
+        .await
     }
 
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()> {
         let (name, owner) = (name.to_owned(), owner.to_owned());
         self.writer
             .run(move |c| {
-                c.prepare_cached("DELETE FROM lease WHERE name = ?1 AND owner = ?2")
-                    .and_then(|mut s| s.execute(params![name, owner]))
-                    .map_err(|e| failed("lease", e))?;
-                Ok(true)
+                // The row stays for its token, which must never come again.
+                c.prepare_cached(
+                    "UPDATE lease SET owner = '', token = token + 1, until = ?3 WHERE name = ?1 AND owner = ?2",
+                )
+                .and_then(|mut s| s.execute(params![name, owner, i64::MIN]))
+                .map_err(|e| failed("lease", e))?;
+                Ok(0)
             })
             .await?;
         Ok(())
@@ -213,6 +240,15 @@ fn apply(c: &Connection, write: &Write) -> Result<()> {
                 .map_err(|e| failed("remove", e))?;
         }
         Write::Append { job, lines } => append(c, job, lines)?,
+        Write::Held { lease, token } => {
+            let found: Option<u64> = c
+                .prepare_cached("SELECT token FROM lease WHERE name = ?1")
+                .and_then(|mut s| s.query_row(params![lease], |row| row.get(0)).optional())
+                .map_err(|e| failed("check a lease", e))?;
+            if found != Some(*token) {
+                return Err(lease_conflict(lease, *token));
+            }
+        }
     }
     Ok(())
 }
@@ -248,11 +284,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 fn clamp(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Nanoseconds since 1970; what does not fit (after the year 2262) counts as for ever.
-fn nanoseconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
@@ -378,7 +409,7 @@ mod tests {
         };
         assert_eq!(
             (number("synchronous"), number("foreign_keys"), number("user_version")),
-            (2, 1, 1)
+            (2, 1, 2)
         );
         assert_eq!(
             writer

@@ -6,7 +6,10 @@ use crate::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-const STEPS: &[&str] = &[include_str!("../migrations/0001_records_and_journals.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_records_and_journals.sql"),
+    include_str!("../migrations/0002_fencing_tokens.sql"),
+];
 
 /// Marks the file as ours ("NvSt").
 const APPLICATION_ID: i32 = 0x4e76_5374;

@@ -13,11 +13,12 @@ const QUEUE: usize = 1024;
 /// How many commits share one transaction at most, so that the first does not wait long for the last.
 const GROUP: usize = 256;
 
-type Work = Box<dyn FnOnce(&Connection) -> Result<bool> + Send>;
+/// Answers a number, which only some kinds of work need: the token of a lease.
+type Work = Box<dyn FnOnce(&Connection) -> Result<u64> + Send>;
 
 struct Job {
     work: Work,
-    answer: oneshot::Sender<Result<bool>>,
+    answer: oneshot::Sender<Result<u64>>,
 }
 
 pub(super) struct Writer {
@@ -38,7 +39,7 @@ impl Writer {
     }
 
     /// Runs `work` inside a transaction and answers when that is on disk. When `work` fails, nothing it did stays.
-    pub(super) async fn run(&self, work: impl FnOnce(&Connection) -> Result<bool> + Send + 'static) -> Result<bool> {
+    pub(super) async fn run(&self, work: impl FnOnce(&Connection) -> Result<u64> + Send + 'static) -> Result<u64> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(closed)?;
         queue
