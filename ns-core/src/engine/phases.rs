@@ -47,9 +47,21 @@ impl Runner {
                 Work::Recovery(definition) => self.plan_run(definition, frozen, events).await,
                 Work::Protect { give_up, .. } => self.plan_protect(give_up.as_ref(), frozen, events).await,
                 Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
-                Work::Fence { .. } => plan_fence(&frozen.plan, &frozen.inventory),
+                Work::Fence { .. } => {
+                    let (mut plan, source) = (frozen.plan.clone(), &frozen.group.source_cluster);
+                    for (id, v) in &frozen.plan.volumes {
+                        if !super::watch::still_fenced(&self.inner, &v.replication_id, source).await? {
+                            plan.volumes.remove(id);
+                        }
+                    }
+                    plan_fence(&plan, &frozen.inventory)
+                }
                 Work::Unprotect { .. } => {
-                    plan_unprotect(&frozen.plan, &super::remains::remains(&self.inner, &frozen.plan).await?)
+                    let mut plan = frozen.plan.clone();
+                    if plan.volumes.is_empty() {
+                        plan.volumes = super::remains::half_protected(&self.inner, frozen).await?;
+                    }
+                    plan_unprotect(&plan, &super::remains::remains(&self.inner, &plan).await?)
                 }
             },
             (PhaseKind::Retry, _) => self.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),

@@ -49,6 +49,8 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
         let fenced = epoch.fenced.iter().next();
         if let Some(cluster) = fenced
             && role(inner, cluster, &epoch.replication_id).await == Some(Role::Primary)
+            // It may have come home, and be the rightful writer again, while its storage was asked.
+            && still_fenced(inner, &epoch.replication_id, cluster).await?
         {
             returned.insert(epoch.job_id);
         }
@@ -86,6 +88,12 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a side must not write to a volume, as of now.
+pub(super) async fn still_fenced(inner: &Inner, id: &ReplicationId, cluster: &ClusterId) -> Result<bool> {
+    let now = inner.records().find::<VolumeEpoch>(kinds::EPOCH, id.as_str()).await?;
+    Ok(now.is_some_and(|(epoch, _)| epoch.fenced.as_ref() == Some(cluster)))
 }
 
 /// Keeps note of every volume of a plan that is primary on both sides.
