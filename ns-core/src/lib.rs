@@ -10,6 +10,10 @@ pub mod journal;
 pub mod machine;
 pub mod model;
 pub mod planning;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+pub(crate) mod planted;
 pub mod ports;
 pub mod provider;
 pub mod report;

@@ -2,8 +2,8 @@
 //! after that; it is counted when it really struck, never before.
 
 use crate::dice::Dice;
+use crate::story::Place;
 use ns_core::ErrorKind;
-use ns_core::sim::Part;
 use std::collections::BTreeMap;
 
 macro_rules! kinds {
@@ -123,7 +123,7 @@ kinds! {
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// With which step of the story it is armed.
+    /// With which step of the story it is armed; 0 is the protection.
     pub step: usize,
     /// How many matching calls or commits go well first, or how many seconds pass.
     pub after: u64,
@@ -257,7 +257,7 @@ impl FaultKind {
         };
         Fault {
             kind: self,
-            step: usize::try_from(dice.below(steps.max(1) as u64)).unwrap(),
+            step: usize::try_from(dice.below(steps as u64 + 1)).unwrap(),
             after,
             length,
             site: dice.pick(&["a", "b"]),
@@ -273,10 +273,24 @@ struct Armed {
     met: u64,
 }
 
+/// A call, as the account of exact places keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPlace {
+    /// Which method.
+    pub verb: &'static str,
+    /// Whether it changes anything.
+    pub changes: bool,
+}
+
 /// What is armed now, and what has struck.
 #[derive(Debug, Default)]
 pub struct Board {
     armed: Vec<Armed>,
+    exact: Option<(Place, FaultKind)>,
+    /// Commits since both sites were registered.
+    pub commits: u64,
+    /// Calls since then.
+    pub calls: Vec<CallPlace>,
     /// How often each kind struck.
     pub struck: BTreeMap<FaultKind, u64>,
 }
@@ -323,13 +337,43 @@ impl Board {
         None
     }
 
+    /// Counts from here, with something that goes wrong at an exact place.
+    pub fn begin(&mut self, exact: Option<(Place, FaultKind)>) {
+        self.exact = exact;
+        self.commits = 0;
+        self.calls.clear();
+    }
+
+    fn at_place(&mut self, now: Place) -> Option<Fault> {
+        let (_, kind) = self.exact.take_if(|(place, _)| *place == now)?;
+        Some(Fault {
+            kind,
+            step: 0,
+            after: 0,
+            length: 1,
+            site: "",
+            verb: None,
+            roll: 1,
+        })
+    }
+
     /// The fault that strikes a commit now.
     pub fn at_commit(&mut self) -> Option<Fault> {
+        self.commits += 1;
+        let exact = self.at_place(Place::Commit(self.commits));
+        if exact.is_some() {
+            return exact;
+        }
         self.take(|f| f.kind.moment() == Moment::Commit)
     }
 
     /// The fault that strikes a call now.
-    pub fn at_call(&mut self, site: &str, _part: Part, verb: &str) -> Option<Fault> {
+    pub fn at_call(&mut self, site: &str, verb: &'static str, changes: bool) -> Option<Fault> {
+        self.calls.push(CallPlace { verb, changes });
+        let exact = self.at_place(Place::Call(self.calls.len() as u64));
+        if exact.is_some() {
+            return exact;
+        }
         self.take(|f| f.kind.moment() == Moment::Call && f.site == site && f.verb.is_none_or(|v| v == verb))
     }
 }

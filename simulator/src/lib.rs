@@ -7,8 +7,10 @@
 
 pub mod audit;
 pub mod campaign;
+pub mod crash;
 pub mod dice;
 pub mod faults;
+pub mod mutants;
 pub mod node;
 pub mod ports;
 pub mod run;
@@ -16,4 +18,5 @@ pub mod shared;
 pub mod shrink;
 pub mod store;
 pub mod story;
+pub mod teller;
 pub mod world;

@@ -2,8 +2,11 @@
 
 use clap::{Parser, Subcommand};
 use ns_simulator::campaign::campaign;
+use ns_simulator::crash::{crash, references};
+use ns_simulator::faults::FaultKind;
+use ns_simulator::mutants::mutants;
 use ns_simulator::run::run;
-use ns_simulator::story::Scenario;
+use ns_simulator::story::{Place, Scenario};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -30,10 +33,31 @@ enum Verb {
         #[arg(long)]
         trace: bool,
     },
+    /// Bugs are planted, one at a time, and seeds run until one notices
+    Mutants {
+        /// Only those whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+        /// How many seeds each gets
+        #[arg(long, default_value_t = 400)]
+        seeds: u64,
+    },
+    /// Something goes wrong at every commit and every call of the reference stories, one at a time
+    Crash {
+        /// Only stories whose name begins so
+        #[arg(long)]
+        only: Option<String>,
+        /// Print everything that happens when this goes wrong, e.g. `call:17:Rejected`; with --only
+        #[arg(long)]
+        trace: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let violations = match Menu::parse().verb {
+        Verb::Mutants { only, seeds } => mutants(only.as_deref(), seeds),
+        Verb::Crash { only, trace: Some(at) } => trace_crash(only.as_deref(), &at),
+        Verb::Crash { only, trace: None } => crash(only.as_deref()),
         Verb::Sim {
             seeds,
             seed,
@@ -57,4 +81,31 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// One place of a sweep, with everything that happens.
+fn trace_crash(only: Option<&str>, at: &str) -> usize {
+    let mut parts = at.split(':');
+    let (place, number, kind) = (parts.next(), parts.next(), parts.next());
+    let number = number.and_then(|n| n.parse().ok()).unwrap_or(1);
+    let place = if place == Some("commit") {
+        Place::Commit(number)
+    } else {
+        Place::Call(number)
+    };
+    let kind = FaultKind::ALL.iter().find(|k| Some(format!("{k:?}").as_str()) == kind);
+    let story = references()
+        .into_iter()
+        .find(|(name, _)| only.is_none_or(|only| name.starts_with(only)));
+    let (Some(kind), Some((_, scenario))) = (kind, story) else {
+        eprintln!("no such place or story");
+        return 1;
+    };
+    let outcome = run(&Scenario {
+        exact: Some((place, *kind)),
+        trace: true,
+        ..scenario
+    });
+    println!("{:#?}", outcome.violations);
+    outcome.violations.len()
 }

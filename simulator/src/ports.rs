@@ -4,12 +4,14 @@
 
 use crate::audit::Request;
 use crate::faults::{Fault, FaultKind};
+use crate::mutants::{Wrap, wrapped};
 use crate::node::Life;
 use crate::shared::Shared;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use ns_core::model::{CloudId, ReplicationId, ReplicationMode, Resource, ResourceKind, StorageRef};
+use ns_core::model::{JobId, TaskKey};
 use ns_core::ports::Clock;
 use ns_core::provider::{
     AdoptSpec, Cloud, CloudCapabilities, CloudProvider, CloudReport, CreatedKind, Decision, Handle, ImageState, Mark,
@@ -38,7 +40,25 @@ fn lost(verb: &str) -> Error {
     Error::new(ErrorKind::Timeout, "sim.lost", format!("no answer to {verb}")).with_remedy("look whether it was done")
 }
 
+/// What a planted bug decides.
+fn by_itself() -> Decision {
+    Decision {
+        id: "by itself".to_owned(),
+        operator: "engine".to_owned(),
+        reason: String::new(),
+    }
+}
+
 impl Way {
+    /// The token that is really used.
+    fn token(&self, token: &Token) -> Token {
+        if !wrapped(Wrap::TokenIgnored) {
+            return token.clone();
+        }
+        let unique = format!("{}/{}", token.as_str(), self.shared.clock.now());
+        Token::of(&JobId::new("planted"), &TaskKey::new(unique))
+    }
+
     const fn request<'r>(&self, verb: &'static str, changes: bool) -> Request<'r> {
         Request {
             site: self.site,
@@ -52,8 +72,8 @@ impl Way {
         }
     }
 
-    fn fault(&self, verb: &str) -> Option<Fault> {
-        self.shared.board().at_call(self.site, self.part, verb)
+    fn fault(&self, verb: &'static str, changes: bool) -> Option<Fault> {
+        self.shared.board().at_call(self.site, verb, changes)
     }
 
     async fn call<T, F>(&self, request: Request<'_>, ask: impl Fn() -> F + Send + Sync) -> Result<T>
@@ -66,7 +86,7 @@ impl Way {
             self.shared.asks(&request);
         }
         self.life.runs().await;
-        let fault = self.fault(request.verb);
+        let fault = self.fault(request.verb, request.changes);
         let answer = self.life.request(self.suffer(request.verb, fault.as_ref(), &ask)).await;
         if request.changes {
             self.shared.asked(&request, answer.is_ok());
@@ -219,9 +239,28 @@ impl CloudProvider for NodeCloud {
             kind: Some(spec.kind()),
             ..self.way.request("create", true)
         };
-        self.way.call(request, || self.cloud.create(spec, token)).await
+        let used = self.way.token(token);
+        let made = self.way.call(request, || self.cloud.create(spec, &used)).await;
+        match (made, spec) {
+            (Err(e), Spec::Tenant { name, .. } | Spec::Keypair { name, .. }) if wrapped(Wrap::AdoptsForeign) => {
+                let there = self.way.shared.sim.inventory(self.way.site);
+                let taken = there.resources().find(|r| r.name() == name);
+                taken.map_or(Err(e), |r| {
+                    Ok(Handle {
+                        kind: spec.kind(),
+                        id: r.id().clone(),
+                        tenant: None,
+                        storage: None,
+                    })
+                })
+            }
+            (made, _) => made,
+        }
     }
     async fn find(&self, kind: CreatedKind, tenant: Option<&CloudId>, token: &Token) -> Result<Option<Handle>> {
+        if wrapped(Wrap::FindsNothing) {
+            return Ok(None);
+        }
         self.way
             .call(self.way.request("find", false), || self.cloud.find(kind, tenant, token))
             .await
@@ -239,7 +278,8 @@ impl CloudProvider for NodeCloud {
             image: Some(&spec.storage),
             ..self.way.request("adopt", true)
         };
-        self.way.call(request, || self.cloud.adopt(spec, token)).await
+        let used = self.way.token(token);
+        self.way.call(request, || self.cloud.adopt(spec, &used)).await
     }
     async fn release(&self, volume: &CloudId) -> Result<()> {
         self.way
@@ -312,7 +352,7 @@ impl StorageProvider for NodeStorage {
     }
     async fn status(&self, image: &StorageRef) -> Result<ReplicationStatus> {
         self.way.life.runs().await;
-        let fault = self.way.fault("status");
+        let fault = self.way.fault("status", false);
         let way = self.way.suffer("status", fault.as_ref(), || self.storage.status(image));
         let mut status = self.way.life.request(way).await?;
         let before = self.seen.lock().unwrap().insert(image.clone(), status.clone());
@@ -329,6 +369,9 @@ impl StorageProvider for NodeStorage {
                 "split-brain".clone_into(&mut status.description);
             }
             _ => {}
+        }
+        if status.phase == ReplicationPhase::SplitBrain && wrapped(Wrap::SplitBrainResyncs) {
+            self.resync(image, &by_itself()).await?;
         }
         Ok(status)
     }
@@ -365,9 +408,14 @@ impl StorageProvider for NodeStorage {
             .await
     }
     async fn promote(&self, image: &StorageRef, demotion: &Mark) -> Result<()> {
-        self.way
+        let promoted = self
+            .way
             .call(self.change("promote", image), || self.storage.promote(image, demotion))
-            .await
+            .await;
+        match promoted {
+            Err(_) if wrapped(Wrap::RefusedIsForced) => self.force_promote(image, &by_itself()).await,
+            promoted => promoted,
+        }
     }
     async fn force_promote(&self, image: &StorageRef, decision: &Decision) -> Result<()> {
         let request = Request {
@@ -390,11 +438,15 @@ impl StorageProvider for NodeStorage {
             token: Some(token),
             ..self.change("clone_snapshot", image)
         };
+        let used = self.way.token(token);
         self.way
-            .call(request, || self.storage.clone_snapshot(image, snapshot, token))
+            .call(request, || self.storage.clone_snapshot(image, snapshot, &used))
             .await
     }
     async fn find(&self, token: &Token) -> Result<Option<StorageRef>> {
+        if wrapped(Wrap::FindsNothing) {
+            return Ok(None);
+        }
         self.way.call(self.look("find"), || self.storage.find(token)).await
     }
     async fn flatten(&self, image: &StorageRef) -> Result<()> {

@@ -129,7 +129,8 @@ impl Shared {
                     audit.appended(job, lines);
                 }
                 Write::Put { kind, id, body, .. } => audit.put(kind, id, body),
-                _ => {}
+                Write::Remove { kind, id } => audit.remove(kind, id),
+                Write::Held { .. } => {}
             }
         }
     }

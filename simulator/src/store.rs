@@ -3,6 +3,7 @@
 //! restores it.
 
 use crate::faults::FaultKind;
+use crate::mutants::{Wrap, wrapped};
 use crate::node::Life;
 use crate::shared::Shared;
 use async_trait::async_trait;
@@ -117,6 +118,9 @@ impl Store for NodeStore {
         self.life.runs().await;
         self.reachable()?;
         let fault = self.shared.board().at_commit();
+        if wrapped(Wrap::StoreLies) && self.shared.board().commits.is_multiple_of(23) {
+            return Ok(());
+        }
         let Some(fault) = fault else {
             return self.apply(writes).await;
         };
@@ -198,6 +202,9 @@ impl Store for NodeStore {
         self.reachable()?;
         let held = self.shared.store.lease(name, owner, now, until).await?;
         self.shared.leased(name, owner, held.is_some(), until);
+        if held.is_none() && wrapped(Wrap::LeaseForAll) {
+            return Ok(self.shared.store.holder(name).await?.map(|lease| lease.token));
+        }
         Ok(held)
     }
 

@@ -3,6 +3,7 @@
 
 use crate::dice::Dice;
 use crate::faults::{Fault, FaultKind};
+use crate::mutants::Mutant;
 
 /// How a site is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum End {
     Confirm,
     /// Does nothing: a drill is rolled back by its timer, everything else when the story ends.
     Timer,
+    /// Leaves it as it is and does the next thing: a failover must not wait behind a drill.
+    Leave,
 }
 
 /// What an operator does while a job runs.
@@ -44,7 +47,8 @@ pub struct Order {
     pub meddle: Option<(u64, Meddle)>,
 }
 
-/// One step of a story. Verbs of the way back (reprotect, failback) belong here as well.
+/// One step of a story. They are about whichever side runs the group: after a confirmed failover that is protected in the other
+/// direction, a planned failover is the failback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Nothing but guests that write, for so many seconds.
@@ -59,6 +63,17 @@ pub enum Step {
     Forced(Disaster, bool, Order),
     /// A failover to a recovery point.
     ToPoint(Order),
+    /// Protection in the other direction, after a confirmed failover.
+    Reprotect,
+}
+
+/// Where exactly something goes wrong: the nth commit or the nth call of a provider since both sites were registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A commit.
+    Commit(u64),
+    /// A call.
+    Call(u64),
 }
 
 /// Everything that makes a run what it is.
@@ -72,8 +87,12 @@ pub struct Scenario {
     pub servers: usize,
     /// What is done.
     pub steps: Vec<Step>,
-    /// What goes wrong.
+    /// What goes wrong. Step 0 is the protection, step 1 the first of `steps`.
     pub faults: Vec<Fault>,
+    /// What goes wrong at an exact place.
+    pub exact: Option<(Place, FaultKind)>,
+    /// The bug that is planted.
+    pub mutant: Option<&'static Mutant>,
     /// Whether everything that happens is printed.
     pub trace: bool,
 }
@@ -81,6 +100,7 @@ pub struct Scenario {
 fn order(dice: &mut Dice, drill: bool, last: bool) -> Order {
     let end = match dice.below(10) {
         0 if drill => End::Timer,
+        1 if drill && !last => End::Leave,
         0..=4 if last && !drill => End::Confirm,
         _ => End::Rollback,
     };
@@ -90,7 +110,28 @@ fn order(dice: &mut Dice, drill: bool, last: bool) -> Order {
     Order { end, meddle }
 }
 
+/// Whether a step ends with a confirmed failover of replicated data, if all goes well.
+const fn confirmed(step: Option<&Step>) -> bool {
+    matches!(
+        step,
+        Some(Step::Planned(o) | Step::Forced(_, _, o)) if matches!(o.end, End::Confirm)
+    )
+}
+
 impl Scenario {
+    /// Whether nothing goes wrong and nobody changes his mind: then everything must succeed.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let calm = |o: &Order| o.meddle.is_none_or(|(_, what)| what == Meddle::Pause);
+        let steps = self.steps.iter().all(|s| match s {
+            Step::Drill(o) => calm(o) && o.end != End::Leave,
+            Step::Planned(o) | Step::ToPoint(o) => calm(o),
+            Step::Wait(_) | Step::Point | Step::Reprotect => true,
+            Step::Forced(..) => false,
+        });
+        steps && self.faults.is_empty() && self.exact.is_none()
+    }
+
     /// The scenario of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
@@ -112,6 +153,17 @@ impl Scenario {
                 _ => Step::ToPoint(order(dice, false, last)),
             });
         }
+        if confirmed(steps.last()) && dice.percent(60) {
+            steps.push(Step::Reprotect);
+            if dice.percent(30) {
+                steps.push(match dice.below(3) {
+                    0 => Step::Point,
+                    1 => Step::Drill(order(&mut dice, true, false)),
+                    _ => Step::Planned(order(&mut dice, false, false)),
+                });
+            }
+            steps.push(Step::Planned(order(&mut dice, false, true)));
+        }
         let faults = match dice.below(10) {
             0 => 0,
             1..=6 => 1,
@@ -127,6 +179,8 @@ impl Scenario {
             servers: if dice.percent(75) { 1 } else { 2 },
             steps,
             faults,
+            exact: None,
+            mutant: None,
             trace: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use ns_simulator::faults::{Fault, FaultKind};
 use ns_simulator::run::run;
-use ns_simulator::story::{End, Meddle, Order, Scenario, Step};
+use ns_simulator::story::{Disaster, End, Meddle, Order, Scenario, Step};
 
 fn holds(seed: u64, journal_mode: bool, servers: usize, steps: &[Step], faults: &[Fault]) {
     let outcome = run(&Scenario {
@@ -11,6 +11,8 @@ fn holds(seed: u64, journal_mode: bool, servers: usize, steps: &[Step], faults: 
         servers,
         steps: steps.to_vec(),
         faults: faults.to_vec(),
+        exact: None,
+        mutant: None,
         trace: false,
     });
     assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
@@ -26,7 +28,7 @@ fn holds(seed: u64, journal_mode: bool, servers: usize, steps: &[Step], faults: 
 fn fault(kind: FaultKind, site: &'static str, verb: &'static str, after: u64, length: u64) -> Fault {
     Fault {
         kind,
-        step: 0,
+        step: 1,
         after,
         length,
         site,
@@ -60,4 +62,32 @@ fn what_a_failed_point_left_goes_with_its_plan() {
         &[Step::Point],
         &[fault(FaultKind::Internal, "b", "arrived", 1, 3)],
     );
+}
+
+/// A mirroring that failed had begun to replicate: the end of its plan did not know of it.
+#[test]
+fn what_a_failed_mirroring_began_goes_with_its_plan() {
+    for verb in ["enable_replication", "find_replica", "status"] {
+        let site = if verb == "enable_replication" { "a" } else { "b" };
+        let rejected = Fault {
+            step: 0,
+            ..fault(FaultKind::Rejected, site, verb, 0, 1)
+        };
+        holds(7, false, 1, &[Step::Wait(1)], &[rejected]);
+    }
+}
+
+/// The watch asked a storage that took its time, and meanwhile the source had come home by a failback: it was stopped and made
+/// read only as if it were still fenced.
+#[test]
+fn a_source_that_came_home_is_not_fenced() {
+    let forced = Step::Forced(Disaster::Frozen, false, order(End::Confirm, None));
+    let home = Step::Planned(order(End::Confirm, None));
+    for after in 0..6 {
+        let slow = Fault {
+            step: 2,
+            ..fault(FaultKind::NeverDone, "a", "image", after, 1)
+        };
+        holds(54, true, 1, &[forced, Step::Reprotect, home], &[slow]);
+    }
 }

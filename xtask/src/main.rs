@@ -1,4 +1,4 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
@@ -52,6 +52,18 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Let something go wrong at every commit and every call of reference stories; the last line is the account
+    Crash {
+        /// Arguments of the simulator: [--only STORY]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Plant bugs in the engine and see whether the simulator notices; the last line is the account
+    Mutants {
+        /// Arguments of the simulator: [--only NAME] [--seeds N]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +73,8 @@ fn main() -> ExitCode {
         Verb::E2e { scenario } => ci::e2e(scenario),
         Verb::Cycle { count, kills } => ci::cycle(count, kills),
         Verb::Sim { args } => ci::simulator("sim", &args),
+        Verb::Crash { args } => ci::simulator("crash", &args),
+        Verb::Mutants { args } => ci::simulator("mutants", &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::journal::{JobView, TaskOutput};
 use crate::model::{ClusterId, ReplicationId, TaskKey};
 use crate::planning::{Action, ImageRef, Side};
+use crate::planted::{self, Bug};
 use crate::store::Write;
 
 /// The epoch that the next promotion of a volume begins.
@@ -65,7 +66,7 @@ pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output:
             decision,
         } => {
             let decision = decision.clone();
-            let fenced = Some(cluster(side.other()));
+            let fenced = Some(cluster(side.other())).filter(|_| !planted::is(Bug::NoFence));
             vec![record(id, *side, *epoch, fenced, Evidence::Decided { decision })?]
         }
         // This copy was thrown away, or follows the writer: nobody is fenced any more.

@@ -16,6 +16,7 @@ use crate::planning::{
     self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_point, plan_protect,
     plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
+use crate::planted::{self, Bug};
 use crate::provider::Role;
 use crate::report::RecoveryReport;
 use crate::store::Write;
@@ -58,7 +59,7 @@ impl Runner {
                 }
                 Work::Unprotect { .. } => {
                     let mut plan = frozen.plan.clone();
-                    if plan.volumes.is_empty() {
+                    if plan.volumes.is_empty() && !planted::is(Bug::ProtectForgets) {
                         plan.volumes = super::remains::half_protected(&self.inner, frozen).await?;
                     }
                     plan_unprotect(&plan, &super::remains::remains(&self.inner, &plan).await?)
@@ -121,6 +122,9 @@ impl Runner {
         for task in graph.tasks.values_mut() {
             task.after.retain(|k| left.contains(k));
             task.order.retain(|k| left.contains(k));
+        }
+        if planted::is(Bug::RetryDoesNothing) && kinds == [PhaseKind::Rollback] {
+            return Ok(TaskGraph::default());
         }
         if graph.tasks.is_empty() {
             return Err(
@@ -278,7 +282,13 @@ impl Runner {
         reach: SourceReach,
         events: &mut Vec<Event>,
     ) -> Result<u64> {
-        let Some(right) = d.force.as_ref().filter(|f| f.accepts_data_loss) else {
+        let unasked = ForceRight {
+            operator: "engine".to_owned(),
+            reason: String::new(),
+            accepts_data_loss: true,
+        };
+        let right = d.force.as_ref().filter(|f| f.accepts_data_loss);
+        let Some(right) = right.or_else(|| planted::is(Bug::ForceUnasked).then_some(&unasked)) else {
             return Err(Error::new(
                 ErrorKind::Refused,
                 "failover.source_unreachable",
@@ -315,6 +325,9 @@ impl Runner {
                 .find::<VolumeEpoch>(kinds::EPOCH, v.replication_id.as_str())
                 .await?;
             epoch = epoch.max(fence.map_or(0, |(f, _)| f.epoch) + 1);
+        }
+        if planted::is(Bug::ForceUnrecorded) {
+            return Ok(epoch);
         }
         events.insert(
             0,
@@ -535,6 +548,9 @@ impl Runner {
         let view = &self.journal.view;
         let digest = crate::journal::digest(report.json()?.as_bytes());
         let mut writes = vec![put(kinds::REPORT, view.id.as_str(), None, &report)?];
+        if planted::is(Bug::ReportForgotten) {
+            writes.clear();
+        }
         if machine::removal(facts.job_type, view.operation, view.result) == Removal::JobPlanAndGroup {
             let home = view.frozen.as_deref().and_then(|frozen| self.came_home(frozen));
             writes.extend(homecoming::confirmed(&self.inner, view, home).await?);

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::journal::Frozen;
 use crate::model::{CloudId, JobState, JobSummary, RecoveryPlan, RecoveryPoint, ReplicatedVolume, Work};
 use crate::planning::{Action, ImageRef, PointRemains};
+use crate::planted::{self, Bug};
 use std::collections::BTreeMap;
 
 /// The volumes that the mirroring of a plan began to replicate before it failed. The plan holds none of them; the journals say
@@ -57,6 +58,7 @@ pub(super) async fn remains(inner: &Inner, plan: &RecoveryPlan) -> Result<Vec<Po
             && matches!(&j.work, Work::Point { plan_id, point_id, .. }
                 if *plan_id == plan.id && !points.iter().any(|p| p.id == *point_id))
     };
+    let failed = |j: &JobSummary| failed(j) && !planted::is(Bug::PointsForgotten);
     let jobs = records.all::<JobSummary>(kinds::JOB, failed).await?;
     let mut all: Vec<PointRemains> = points.iter().map(PointRemains::from).collect();
     for job in jobs {

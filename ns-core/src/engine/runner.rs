@@ -14,6 +14,7 @@ use crate::journal::{DecisionKind, Event, PhaseKind, TaskOutput, TaskResult, Tas
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
 use crate::planning::{Action, Side, Task};
+use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
 use crate::provider::Decision;
 use crate::store::Write;
@@ -188,7 +189,9 @@ impl Runner {
             JobState::Waiting => Some(TimerKind::PlannedTime),
             JobState::Pending if self.job_type() == JobType::Drill => Some(TimerKind::DrillTooLate),
             JobState::Paused => Some(TimerKind::PauseTimeout),
-            JobState::Completed | JobState::ClearFailed if self.job_type() == JobType::Drill => {
+            JobState::Completed | JobState::ClearFailed
+                if self.job_type() == JobType::Drill && !planted::is(Bug::DrillForever) =>
+            {
                 Some(TimerKind::RollbackWait)
             }
             _ => None,
@@ -231,19 +234,21 @@ impl Runner {
                     .await?;
                     return Ok(true);
                 }
-                if !facts.group_is_free && facts.job_type == JobType::Failover {
+                if !facts.group_is_free && facts.job_type == JobType::Failover && !planted::is(Bug::NoPreempt) {
                     return self.preempt().await;
                 }
                 Ok(false)
             }
             JobState::Running | JobState::Canceling | JobState::Clearing => {
-                if self.running.is_empty() && (view.phase_has_ended() || view.phase().is_none()) {
+                let forgets = planted::is(Bug::CancelForgets) && view.state == JobState::Canceling;
+                if forgets || self.running.is_empty() && (view.phase_has_ended() || view.phase().is_none()) {
                     let trigger = match view.state {
                         JobState::Clearing => Trigger::ClearEnded {
                             all_succeeded: view.phase_succeeded(),
                         },
                         JobState::Canceling => Trigger::TasksEnded(ResultCode::Canceled),
                         _ if view.phase().is_none() => Trigger::TasksEnded(ResultCode::Failed),
+                        _ if planted::is(Bug::AlwaysSuccess) => Trigger::TasksEnded(ResultCode::Success),
                         _ => Trigger::TasksEnded(view.evaluate()),
                     };
                     self.take(trigger, "engine", String::new(), &BTreeSet::new()).await?;
@@ -294,6 +299,9 @@ impl Runner {
             first_in_group = !others
                 .iter()
                 .any(|j| j.state == JobState::Pending && (rank(&j.work), j.created_at, &j.id) < place);
+        }
+        if planted::is(Bug::TwoJobsAtOnce) {
+            (group_is_free, first_in_group) = (true, true);
         }
         Ok(Facts {
             job_type: self.job_type(),
@@ -445,6 +453,12 @@ impl Runner {
         events.push(self.transition(&t, actor));
         if let Some(kind) = plan {
             match self.plan(kind, t.operation, asked, &mut events, only).await {
+                #[cfg(feature = "planted")]
+                Ok(mut graph) => {
+                    planted::rewrite(&self.journal.view, kind, &mut graph);
+                    events.push(Event::Planned { phase: kind, graph });
+                }
+                #[cfg(not(feature = "planted"))]
                 Ok(graph) => events.push(Event::Planned { phase: kind, graph }),
                 Err(e) if kind == PhaseKind::Run => events.push(noted("job.plan", &e)),
                 // A clean-up that cannot be planned is not begun.
@@ -478,6 +492,16 @@ impl Runner {
             let state = view.tasks.get(&task.key);
             let status = state.map_or(TaskStatus::Pending, |s| s.status);
             if status.has_ended() || self.running.contains_key(&task.key) {
+                continue;
+            }
+            if status == TaskStatus::Running && planted::is(Bug::IntentIsOutcome) {
+                skipped.push(Event::Outcome {
+                    task: task.key.clone(),
+                    attempt: state.map_or(1, |s| s.attempts),
+                    result: TaskResult::Done {
+                        output: TaskOutput::default(),
+                    },
+                });
                 continue;
             }
             let lost = task
@@ -525,6 +549,7 @@ impl Runner {
         let attempts: Vec<(TaskKey, u32)> = ready
             .iter()
             .map(|t| (t.key.clone(), view.tasks.get(&t.key).map_or(0, |s| s.attempts) + 1))
+            .map(|(k, n)| (k, if planted::is(Bug::AttemptsReset) { 1 } else { n }))
             .collect();
         let intents = attempts
             .iter()
@@ -533,6 +558,13 @@ impl Runner {
                 attempt: *attempt,
             })
             .collect();
+        if planted::is(Bug::EffectBeforeIntent) {
+            for (key, attempt) in &attempts {
+                self.spawn(key.clone(), *attempt);
+            }
+            self.inner.clock.sleep(Duration::from_secs(1)).await;
+            return self.journal.append(intents, vec![]).await.map(|()| true);
+        }
         self.journal.append(intents, vec![]).await?;
         for (key, attempt) in attempts {
             self.spawn(key, attempt);

@@ -8,6 +8,7 @@ use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use crate::journal::Event;
 use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
+use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
 use crate::provider::Role;
 use crate::{ErrorKind, Result};
@@ -43,6 +44,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
 }
 
 async fn look(inner: &Arc<Inner>) -> Result<()> {
+    if planted::is(Bug::BlindWatch) {
+        return Ok(());
+    }
     let records = inner.records();
     let mut returned: BTreeSet<JobId> = BTreeSet::new();
     for epoch in records.all::<VolumeEpoch>(kinds::EPOCH, |e| e.fenced.is_some()).await? {
@@ -92,6 +96,9 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
 
 /// Whether a side must not write to a volume, as of now.
 pub(super) async fn still_fenced(inner: &Inner, id: &ReplicationId, cluster: &ClusterId) -> Result<bool> {
+    if planted::is(Bug::FenceOnStale) {
+        return Ok(true);
+    }
     let now = inner.records().find::<VolumeEpoch>(kinds::EPOCH, id.as_str()).await?;
     Ok(now.is_some_and(|(epoch, _)| epoch.fenced.as_ref() == Some(cluster)))
 }

@@ -2,6 +2,7 @@
 
 use super::event::Entry;
 use crate::model::JobId;
+use crate::planted::{self, Bug};
 use crate::store::JournalLine;
 use crate::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
@@ -89,7 +90,7 @@ impl Chain {
         if line.position != self.position + 1 {
             return Err(corrupt("is out of place"));
         }
-        if line.hash != link(&self.hash, &line.body) {
+        if line.hash != link(&self.hash, &line.body) && !planted::is(Bug::BelieveJournal) {
             return Err(corrupt("does not match its hash"));
         }
         let entry: Entry = serde_json::from_str(&line.body).map_err(|e| corrupt("cannot be read").with_source(e))?;

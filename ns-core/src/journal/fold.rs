@@ -6,6 +6,7 @@ use crate::model::{
     Work,
 };
 use crate::planning::{Action, Done, Side, Task, TaskGraph};
+use crate::planted::{self, Bug};
 use crate::provider::Spec;
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use jiff::Timestamp;
@@ -347,7 +348,8 @@ impl JobView {
             .flat_map(|p| p.graph.tasks.values())
             .filter_map(|task| {
                 let state = self.tasks.get(&task.key)?;
-                (state.attempts > 0).then_some(Done {
+                let known = state.status == TaskStatus::Done || !planted::is(Bug::UndoKnownOnly);
+                (state.attempts > 0 && known).then_some(Done {
                     task,
                     handle: state.output.handle.as_ref(),
                     absent: state.output.absent,

@@ -6,6 +6,7 @@ use crate::model::{
     CloudId, Inventory, JobId, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
     ReplicationId, StorageRef, TaskKey,
 };
+use crate::planted::{self, Bug};
 use crate::provider::Token;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,6 +207,7 @@ pub fn point_volumes(
 ) -> Option<BTreeMap<CloudId, PointVolume>> {
     plan.volumes
         .values()
+        .filter(|v| !planted::is(Bug::PointHalf) || vault(&TaskKey::new(format!("vault/{}", v.volume_id))).is_some())
         .map(|v| {
             let part = PointVolume {
                 volume_id: v.volume_id.clone(),

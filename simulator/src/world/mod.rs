@@ -1,9 +1,11 @@
 //! One seeded world from its first moment to its last: two sites, a store, one or two engine processes, operators who do
 //! what the story says, and whatever goes wrong. Everything is a function of the scenario.
 
+mod strike;
+
 use crate::audit::{Audit, Violation};
 use crate::dice::Dice;
-use crate::faults::{Fault, FaultKind, Moment};
+use crate::faults::{CallPlace, Fault, FaultKind};
 use crate::node::{Condition, Life, NodeClock};
 use crate::ports::providers;
 use crate::shared::Shared;
@@ -11,14 +13,15 @@ use crate::store::NodeStore;
 use crate::story::Scenario;
 use jiff::Timestamp;
 use ns_core::journal::JobView;
-use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, ReplicationMode, ResourceKind};
+use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPoint, ReplicationMode, Work};
 use ns_core::ports::{Clock, SequentialIds, with_deadline};
 use ns_core::session::{ClusterRequest, GroupRequest};
-use ns_core::sim::{Part, Sample, SimClock, SimWorld, SiteDump};
-use ns_core::{Actor, Engine, ErrorKind, Result, Session, Settings};
+use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
+use ns_core::store::Store;
+use ns_core::{Actor, Engine, Error, ErrorKind, Result, Session, Settings};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 /// How a run ended.
@@ -32,6 +35,12 @@ pub struct Outcome {
     pub seconds: u64,
     /// How jobs ended, for the account.
     pub ends: BTreeMap<String, u64>,
+    /// Commits since both sites were registered.
+    pub commits: u64,
+    /// Calls of providers since then.
+    pub calls: Vec<CallPlace>,
+    /// Tasks by work and key: whether one was begun more than once, and whether it failed at least once.
+    pub tasks: BTreeMap<(String, String), (bool, bool)>,
 }
 
 /// An engine process and the machine it runs on.
@@ -245,257 +254,52 @@ impl World {
 
     /// Makes the plan.
     pub async fn plan(&mut self, group: &GroupId, target: &ns_core::model::ClusterId, journal: bool) -> Result<PlanId> {
-        let session = self.session().unwrap();
-        let mut plan = session.plans().suggest(group, target).await?;
-        if journal {
-            plan.replication_mode = ReplicationMode::Journal;
-        }
-        Ok(session.plans().create(plan).await?.0.id)
-    }
-
-    // ---- what goes wrong --------------------------------------------------------------------------------------------
-
-    /// Arms the faults of a step.
-    pub fn arm(&mut self, scenario: &Scenario, step: usize) {
-        let now = self.now();
-        for fault in scenario.faults.iter().filter(|f| f.step == step) {
-            match fault.kind.moment() {
-                Moment::Time => self
-                    .waiting
-                    .push((now + Duration::from_secs(fault.after), fault.clone())),
-                _ => self.shared.board().arm(fault.clone()),
-            }
-        }
-    }
-
-    fn later(&mut self, seconds: u64, repair: Repair) {
-        self.repairs.push((self.now() + Duration::from_secs(seconds), repair));
-    }
-
-    async fn strike(&mut self, fault: &Fault) {
-        self.shared.audit().note(|| format!("{fault:?}"));
-        let sim = self.shared.sim.clone();
-        let site = fault.site;
-        let length = fault.length;
-        let counted = match fault.kind {
-            FaultKind::SourceDies | FaultKind::TargetDies | FaultKind::SourceFreezes | FaultKind::SourceCutOff => {
-                let site = if fault.kind == FaultKind::TargetDies { "b" } else { "a" };
-                match fault.kind {
-                    FaultKind::SourceFreezes => sim.freeze(site),
-                    FaultKind::SourceCutOff => sim.isolate(site),
-                    _ => sim.kill(site),
-                }
-                self.later(length, Repair::Revive(site));
-                true
-            }
-            FaultKind::LossInSync => {
-                // Much is written, and the site goes while it is copied.
-                sim.tune(|t| t.bytes_per_second = 10);
-                self.later(length, Repair::Lag);
-                self.beat();
-                sim.kill("a");
-                self.later(length, Repair::Revive("a"));
-                true
-            }
-            FaultKind::SourceSilent | FaultKind::TargetSilent => {
-                let site = if fault.kind == FaultKind::SourceSilent {
-                    "a"
-                } else {
-                    "b"
-                };
-                for part in [Part::Cloud, Part::Storage] {
-                    // One-way or half partitions too.
-                    if !fault.roll.is_multiple_of(3) || part == Part::Storage {
-                        sim.silence(site, part, true);
-                    }
-                }
-                self.later(length, Repair::Unsilence(site));
-                true
-            }
-            FaultKind::MirrorStops => {
-                sim.mirror_daemon("b", false);
-                sim.mirror_daemon("a", false);
-                self.later(length, Repair::Mirror);
-                true
-            }
-            FaultKind::MirrorLags => {
-                sim.tune(|t| {
-                    t.mirror_poll = Duration::from_secs(60);
-                    t.journal_lag = Duration::from_secs(90);
-                    t.bytes_per_second = 100;
-                });
-                self.later(length, Repair::Lag);
-                true
-            }
-            FaultKind::TokenExpired => {
-                sim.refuse_credentials(site, Part::Cloud, true);
-                self.later(length.min(200), Repair::Credentials(site));
-                true
-            }
-            FaultKind::QuotaCut => self.cut_quota(),
-            FaultKind::CapacityGone => {
-                sim.edit("b", |i| i.hypervisors.values_mut().for_each(|h| h.available = false));
-                self.later(length, Repair::Capacity);
-                true
-            }
-            FaultKind::NameTaken => self.take_names(),
-            FaultKind::DeletedByHand => self.delete_by_hand(fault.roll),
-            FaultKind::SourceImageDeleted => self.delete_source(fault.roll),
-            FaultKind::ClockForward | FaultKind::ClockBack => {
-                let hour = if fault.kind == FaultKind::ClockForward {
-                    3600
-                } else {
-                    -3600
-                };
-                self.nodes[0].ahead.fetch_add(hour, Ordering::Relaxed);
-                self.later(length * 10, Repair::Clock(0));
-                true
-            }
-            FaultKind::DoubleClick => {
-                self.double_click = true;
-                false
-            }
-            FaultKind::NodeFreezes => {
-                let index = usize::try_from(fault.roll).unwrap_or(0) % self.nodes.len();
-                self.nodes[index].life.freeze();
-                self.later(length, Repair::Thaw(index));
-                if self.nodes.len() == 1 {
-                    self.add_node();
-                    self.boot(1).await;
-                }
-                true
-            }
-            FaultKind::SecondEngine => {
-                if self.nodes.len() == 1 {
-                    self.add_node();
-                    self.boot(1).await;
-                }
-                true
-            }
-            _ => false,
+        let Some(session) = self.session() else {
+            return Err(Error::new(ErrorKind::Unavailable, "sim.no_engine", "no engine runs"));
         };
-        if counted {
-            self.shared.board().count(fault.kind);
-        }
-    }
-
-    /// Whether the operator clicks twice now.
-    pub fn clicks_twice(&mut self) -> bool {
-        let twice = std::mem::take(&mut self.double_click);
-        if twice {
-            self.shared.board().count(FaultKind::DoubleClick);
-        }
-        twice
-    }
-
-    fn cut_quota(&mut self) -> bool {
-        let sim = self.shared.sim.clone();
-        let known = &self.before.1.inventory.tenants;
-        let ours: Vec<_> = sim
-            .inventory("b")
-            .tenants
-            .into_keys()
-            .filter(|id| !known.contains_key(id))
-            .collect();
-        for tenant in &ours {
-            for kind in [
-                ns_core::provider::CreatedKind::Server,
-                ns_core::provider::CreatedKind::Port,
-            ] {
-                sim.limit("b", tenant, kind, 0);
+        let plan = async {
+            let mut plan = session.plans().suggest(group, target).await?;
+            if journal {
+                plan.replication_mode = ReplicationMode::Journal;
             }
-        }
-        self.later(100, Repair::Quota);
-        !ours.is_empty()
-    }
-
-    /// Somebody makes things with the names that the recovery will want.
-    fn take_names(&mut self) -> bool {
-        use ns_core::provider::Spec;
-        let tenant = Spec::Tenant {
-            name: "shop-recovered".into(),
-            description: "not ours".into(),
+            Ok(session.plans().create(plan).await?.0.id)
         };
-        let pair = Spec::Keypair {
-            name: "shop-key".into(),
-            public_key: "ssh-ed25519 AAAA somebody".into(),
-        };
-        let made = [tenant, pair]
-            .into_iter()
-            .filter_map(|spec| self.shared.sim.make("b", &spec).ok());
-        self.foreign = made.map(|id| format!(" {id} ")).collect();
-        !self.foreign.is_empty()
+        self.limited(600, plan).await
     }
 
-    fn delete_by_hand(&self, roll: u64) -> bool {
-        use ns_core::provider::CreatedKind;
-        let all = self.shared.sim.tokens("b");
-        let kinds = [CreatedKind::Server, CreatedKind::Port, CreatedKind::FloatingIp];
-        let ours: Vec<_> = all.into_iter().filter(|(kind, ..)| kinds.contains(kind)).collect();
-        if ours.is_empty() {
-            return false;
-        }
-        let (kind, id, _) = &ours[usize::try_from(roll % ours.len() as u64).unwrap()];
-        self.shared.sim.destroy("b", *kind, id).is_ok()
+    /// What is stored of a kind, as it is on disk.
+    pub async fn records<T: serde::de::DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        let all = self.shared.store.list(kind, None, 1000).await.unwrap();
+        all.iter().filter_map(|r| serde_json::from_str(&r.body).ok()).collect()
     }
 
-    /// The owner, or an extortioner, deletes a server's data volume with its bytes.
-    fn delete_source(&mut self, roll: u64) -> bool {
-        let sim = self.shared.sim.clone();
-        let servers = &self.sample.servers;
-        let server = &servers[usize::try_from(roll % servers.len() as u64).unwrap()];
-        let image = sim
-            .inventory("a")
-            .volumes
-            .get(&server.data_volume)
-            .and_then(|v| v.storage.clone());
-        let Some(image) = image else { return false };
-        let replica = sim.replicas("a").into_iter().find(|p| p.storage == image);
-        if replica.as_ref().is_none_or(|p| !p.primary) {
-            return false;
-        }
-        let gone = sim.destroy_image("a", &image);
-        if gone && let Some(replica) = replica {
-            self.shared.audit().give_up(&replica.global_id);
-            self.destroyed.push(image.to_string());
-        }
-        gone
+    /// The recovery points.
+    pub async fn points(&self) -> Vec<RecoveryPoint> {
+        self.records("point").await
     }
 
-    fn repair(&mut self, repair: &Repair) {
-        self.shared.audit().note(|| format!("over: {repair:?}"));
-        let sim = self.shared.sim.clone();
-        match repair {
-            Repair::Revive(site) => sim.revive(site),
-            Repair::Unsilence(site) => {
-                for part in [Part::Cloud, Part::Storage] {
-                    sim.silence(site, part, false);
-                }
-            }
-            Repair::Mirror => {
-                sim.mirror_daemon("a", true);
-                sim.mirror_daemon("b", true);
-            }
-            Repair::Lag => {
-                let usual = ns_core::sim::Tuning::default();
-                sim.tune(|t| *t = usual);
-            }
-            Repair::Credentials(site) => sim.refuse_credentials(site, Part::Cloud, false),
-            Repair::Quota => {
-                let tenants: Vec<_> = sim.inventory("b").tenants.into_keys().collect();
-                for tenant in &tenants {
-                    for kind in [
-                        ns_core::provider::CreatedKind::Server,
-                        ns_core::provider::CreatedKind::Port,
-                    ] {
-                        sim.limit("b", tenant, kind, 1000);
-                    }
-                }
-            }
-            Repair::Capacity => sim.edit("b", |i| i.hypervisors.values_mut().for_each(|h| h.available = true)),
-            Repair::Thaw(index) => self.nodes[*index].life.thaw(),
-            Repair::Clock(index) => self.nodes[*index].ahead.store(0, Ordering::Relaxed),
-        }
+    /// Whether something did not hold already: what follows tells nothing new.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        !self.shared.audit().violations.is_empty()
+    }
+
+    /// Whether things are gone that only their owner could bring back.
+    #[must_use]
+    pub fn somebody_destroyed(&self) -> bool {
+        let board = self.shared.board();
+        !self.destroyed.is_empty() || board.struck.contains_key(&FaultKind::DeletedByHand)
+    }
+
+    /// Whether nothing is wrong now.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let up = |site| self.shared.sim.condition(site) == ns_core::sim::Condition::Up;
+        self.repairs.is_empty()
+            && self.waiting.is_empty()
+            && up("a")
+            && up("b")
+            && self.nodes.iter().all(|n| n.life.condition() == Condition::Alive)
     }
 
     /// Guests write.
@@ -607,16 +411,21 @@ impl World {
         all
     }
 
+    /// What somebody else made and is gone.
+    #[must_use]
+    pub fn foreign_gone(&self) -> Vec<String> {
+        let there = self.shared.sim.inventory("b");
+        let gone = |id: &&String| !there.resources().any(|r| r.id().as_str() == id.trim());
+        self.foreign.iter().filter(gone).cloned().collect()
+    }
+
     /// The account of the run.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let audit = self.shared.audit();
         let mut ends = BTreeMap::new();
         for view in audit.jobs() {
-            let kind = match view.work.recovery() {
-                Some(d) => d.job_type.to_string(),
-                None => "work".to_owned(),
-            };
+            let kind = work(view);
             let result = view
                 .result
                 .map_or("none", |r| r.as_str())
@@ -626,26 +435,40 @@ impl World {
                 .to_owned();
             *ends.entry(format!("{kind} {result} {}", view.operation)).or_default() += 1;
         }
+        let mut tasks = BTreeMap::new();
+        for view in audit.jobs() {
+            let work = format!("{} {}", work(view), view.id);
+            for (key, task) in view.tasks.iter().filter(|(_, t)| t.attempts > 0) {
+                let failed = audit.failed.contains(&(view.id.clone(), key.clone()));
+                let state = (task.attempts > 1, failed);
+                tasks.insert((work.clone(), key.to_string()), state);
+            }
+        }
+        let board = self.shared.board();
         Outcome {
+            commits: board.commits,
+            calls: board.calls.clone(),
+            tasks,
             violations: audit.violations.clone(),
-            struck: self.shared.board().struck.clone(),
+            struck: board.struck.clone(),
             seconds: u64::try_from(self.now().duration_since(self.started_at).as_secs()).unwrap_or_default(),
             ends,
         }
     }
 
-    /// The instance on the Target that stands for a server.
-    #[must_use]
-    pub fn is_there(&self, kind: ResourceKind, id: &ns_core::model::CloudId) -> bool {
-        self.shared
-            .sim
-            .inventory("b")
-            .resources()
-            .any(|r| r.kind() == kind && r.id() == id)
-    }
-
     /// Looks at the audit.
     pub fn audit<T>(&self, look: impl FnOnce(&mut Audit) -> T) -> T {
         look(&mut self.shared.audit())
+    }
+}
+
+/// What a job is about, in a word.
+fn work(view: &JobView) -> String {
+    match &view.work {
+        Work::Recovery(d) => d.job_type.to_string(),
+        Work::Protect { .. } => "protect".to_owned(),
+        Work::Point { .. } => "point".to_owned(),
+        Work::Fence { .. } => "fence".to_owned(),
+        Work::Unprotect { .. } => "unprotect".to_owned(),
     }
 }
