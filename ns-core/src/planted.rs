@@ -55,6 +55,8 @@ pub enum Bug {
     IntentIsOutcome,
     /// A point exists although a volume of it is missing.
     PointHalf,
+    /// A copy that diverged is thrown away although nobody said so.
+    ResyncUnasked,
     /// The watch does not look.
     BlindWatch,
 }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use ns_simulator::campaign::campaign;
 use ns_simulator::crash::{crash, references};
 use ns_simulator::faults::FaultKind;
-use ns_simulator::mutants::mutants;
+use ns_simulator::mutants::{MUTANTS, mutants};
 use ns_simulator::run::run;
 use ns_simulator::story::{Place, Scenario};
 use std::process::ExitCode;
@@ -41,6 +41,9 @@ enum Verb {
         /// How many seeds each gets
         #[arg(long, default_value_t = 400)]
         seeds: u64,
+        /// Print everything that happens with this seed; with --only
+        #[arg(long)]
+        trace: Option<u64>,
     },
     /// Something goes wrong at every commit and every call of the reference stories, one at a time
     Crash {
@@ -55,7 +58,16 @@ enum Verb {
 
 fn main() -> ExitCode {
     let violations = match Menu::parse().verb {
-        Verb::Mutants { only, seeds } => mutants(only.as_deref(), seeds),
+        Verb::Mutants {
+            only,
+            trace: Some(seed),
+            ..
+        } => trace_mutant(only.as_deref(), seed),
+        Verb::Mutants {
+            only,
+            seeds,
+            trace: None,
+        } => mutants(only.as_deref(), seeds),
         Verb::Crash { only, trace: Some(at) } => trace_crash(only.as_deref(), &at),
         Verb::Crash { only, trace: None } => crash(only.as_deref()),
         Verb::Sim {
@@ -81,6 +93,23 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// One seed with a planted bug, with everything that happens.
+fn trace_mutant(only: Option<&str>, seed: u64) -> usize {
+    let chosen = MUTANTS.iter().find(|m| only.is_none_or(|only| m.name.contains(only)));
+    let Some(mutant) = chosen else {
+        eprintln!("no such bug");
+        return 1;
+    };
+    let scenario = Scenario {
+        trace: true,
+        ..mutant.scenario(seed)
+    };
+    println!("{}: {scenario:#?}", mutant.name);
+    let outcome = run(&scenario);
+    println!("{:#?}", outcome.violations);
+    outcome.violations.len()
 }
 
 /// One place of a sweep, with everything that happens.

@@ -49,6 +49,7 @@ impl Teller {
         let (group, target) = world.register().await.unwrap();
         world.shared.board().begin(scenario.exact);
         world.arm(scenario, 0);
+        world.pass(1).await;
         let mut teller = Self {
             world,
             quiet: scenario.is_quiet(),
@@ -319,7 +320,7 @@ impl Teller {
                             self.operate(&job, operation).await;
                         }
                     }
-                    JobState::Pending if waited > 7200 => {
+                    JobState::Pending if waited > 1800 => {
                         let drills = self.recoveries().iter().any(|(id, _)| before.contains(id));
                         let failover = self
                             .world

@@ -543,7 +543,13 @@ impl Attempt {
             let fresh = status.reported_at.is_some_and(|at| at >= began);
             match status.phase {
                 ReplicationPhase::SplitBrain if fresh && !resynced => {
-                    let decision = self.decision.as_ref().ok_or_else(|| {
+                    let unasked = Decision {
+                        id: String::new(),
+                        operator: "engine".to_owned(),
+                        reason: String::new(),
+                    };
+                    let unasked = planted::is(Bug::ResyncUnasked).then_some(&unasked);
+                    let decision = self.decision.as_ref().or(unasked).ok_or_else(|| {
                         Error::new(
                             ErrorKind::Refused,
                             "rejoin.diverged",

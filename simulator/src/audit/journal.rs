@@ -158,6 +158,11 @@ impl Audit {
         if to != JobState::Completed || result.is_none() {
             return;
         }
+        if let Some(phase) = view.phase()
+            && let Some(k) = phase.graph.tasks.keys().find(|k| !view.status(k).has_ended())
+        {
+            wrong("I6", format!("is completed while {k} is {:?}", view.status(k)));
+        }
         if result == Some(ResultCode::Success)
             && let Some(phase) = view.phase()
             && let Some(k) = phase.graph.tasks.keys().find(|k| view.status(k) != TaskStatus::Done)

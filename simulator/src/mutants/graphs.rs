@@ -238,7 +238,7 @@ pub(super) fn rollback_does_not_resync(_: &JobView, kind: PhaseKind, graph: &mut
 pub(super) fn resyncs_the_wrong_side(_: &JobView, _: PhaseKind, graph: &mut TaskGraph) {
     for task in graph.tasks.values_mut() {
         if let Action::Resync { side, .. } = &mut task.action {
-            *side = side.other();
+            *side = Side::Source;
         }
     }
 }
@@ -369,7 +369,7 @@ pub(super) fn failback_leaves_the_other_side(_: &JobView, kind: PhaseKind, graph
 pub(super) fn rejoins_the_wrong_side(_: &JobView, _: PhaseKind, graph: &mut TaskGraph) {
     for task in graph.tasks.values_mut() {
         if let Action::Rejoin { side, .. } = &mut task.action {
-            *side = side.other();
+            *side = Side::Source;
         }
     }
 }

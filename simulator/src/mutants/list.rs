@@ -79,8 +79,8 @@ fn frozen_engines(s: &mut Scenario) {
     only(s, FaultKind::NodeFreezes);
 }
 
-fn lost_writes(s: &mut Scenario) {
-    only(s, FaultKind::FsyncLost);
+fn store_away(s: &mut Scenario) {
+    only(s, FaultKind::StoreAway);
 }
 
 fn failing_points(s: &mut Scenario) {
@@ -129,14 +129,35 @@ fn cancelled(s: &mut Scenario) {
         meddle: Some((dice.below(40), crate::story::Meddle::Cancel)),
     };
     s.steps = vec![Step::Drill(order), Step::Planned(order)];
+    s.faults = vec![crate::faults::Fault {
+        step: 1,
+        after: dice.below(6),
+        length: 3,
+        verb: Some("create"),
+        site: "b",
+        ..FaultKind::Slow.draw(dice, 1)
+    }];
+}
+
+fn slow_copies(s: &mut Scenario) {
+    s.faults = vec![crate::faults::Fault {
+        step: 0,
+        after: 0,
+        length: 400,
+        ..FaultKind::MirrorLags.draw(&mut crate::dice::Dice::new(s.seed), 1)
+    }];
 }
 
 fn source_falls_silent(s: &mut Scenario) {
+    // The source answers when the failover is asked for, and not any more when it is planned.
     s.steps = vec![Step::Planned(ended(End::Rollback))];
     s.faults = vec![crate::faults::Fault {
         step: 1,
-        after: s.seed % 8,
-        ..FaultKind::SourceSilent.draw(&mut crate::dice::Dice::new(s.seed), 1)
+        after: s.seed % 6,
+        length: 4,
+        verb: Some("check"),
+        site: "a",
+        ..FaultKind::Unavailable.draw(&mut crate::dice::Dice::new(s.seed), 1)
     }];
 }
 
@@ -320,7 +341,7 @@ pub static MUTANTS: &[Mutant] = &[
     mutant(
         "a source that returns is overwritten unasked",
         "first 3, ceph-csi#3206",
-        Graph(g::fence_overwrites),
+        Both(Bug::ResyncUnasked, g::fence_overwrites),
         lost_and_back,
     ),
     mutant(
@@ -418,7 +439,7 @@ pub static MUTANTS: &[Mutant] = &[
         "a copy under way counts as complete",
         "ceph#71553, ceph-csi#2572",
         Line(Bug::AnyStatusIsFine),
-        any,
+        slow_copies,
     ),
     mutant(
         "a forced promotion fences nobody",
@@ -436,7 +457,7 @@ pub static MUTANTS: &[Mutant] = &[
         "a commit that failed is taken for done",
         OWN,
         Line(Bug::WriteErrorsIgnored),
-        lost_writes,
+        store_away,
     ),
     mutant(
         "a job ends without its report",

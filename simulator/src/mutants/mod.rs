@@ -113,12 +113,18 @@ impl Mutant {
         scenario
     }
 
-    /// The first seed that notices, and the invariant that breaks.
+    /// The first seed that notices, and the invariant that breaks. The same story without the bug must break nothing: otherwise it
+    /// does not count.
     #[must_use]
     pub fn caught(&'static self, seeds: u64) -> Option<(u64, &'static str)> {
         (1..=seeds).find_map(|seed| {
             let outcome = run(&self.scenario(seed));
-            outcome.violations.first().map(|v| (seed, v.invariant))
+            let broken = outcome.violations.first()?.invariant;
+            let healthy = Scenario {
+                mutant: None,
+                ..self.scenario(seed)
+            };
+            run(&healthy).violations.is_empty().then_some((seed, broken))
         })
     }
 }
