@@ -1,6 +1,9 @@
 //! `cargo xtask ci`: every check in order, each with a heading and its time, a table in the end. The same list runs on a
 //! developer's machine and in CI; a step can be run alone by its name.
-use crate::lab::{self, state::State};
+use crate::{
+    lab::{self, state::State},
+    takeover,
+};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::{
@@ -13,6 +16,9 @@ use std::{
 
 /// Pinned: another version may know other rules.
 const CARGO_DENY: &str = "0.20.2";
+
+/// How many takeovers a whole run does; `cargo xtask takeover` does as many as it is told.
+const TAKEOVERS: u32 = 20;
 
 /// One check; the order here is the order they run in, the quick ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,7 +84,10 @@ impl Step {
                 if others.is_err() {
                     Self::LabUp.run()?;
                 }
-                others.and(e2e(Scenario::Life))
+                // Needs no cloud, but a database server from the packages, as the lab does.
+                others
+                    .and(e2e(Scenario::Life))
+                    .and_then(|()| takeover::run(TAKEOVERS, 1))
             }
             Self::LabDown => lab::run(&lab::Verb::Down),
         }
@@ -249,7 +258,7 @@ fn target_dir() -> Result<PathBuf> {
         .into())
 }
 
-fn cargo(args: &[&str], env: &[(&str, &OsStr)]) -> Result<()> {
+pub(crate) fn cargo(args: &[&str], env: &[(&str, &OsStr)]) -> Result<()> {
     command(Path::new("cargo"), |cargo| cargo.args(args).envs(env.iter().copied()))
 }
 

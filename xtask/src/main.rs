@@ -1,9 +1,10 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants | takeover`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
 mod ci;
 mod lab;
+mod takeover;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -64,6 +65,15 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Several engines on one PostgreSQL: the owner of a job is killed or stopped again and again
+    Takeover {
+        /// How many takeovers
+        #[arg(long, default_value_t = 200)]
+        count: u32,
+        /// What the choices follow from; the moments depend on the machine, too
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -75,6 +85,7 @@ fn main() -> ExitCode {
         Verb::Sim { args } => ci::simulator("sim", &args),
         Verb::Crash { args } => ci::simulator("crash", &args),
         Verb::Mutants { args } => ci::simulator("mutants", &args),
+        Verb::Takeover { count, seed } => takeover::run(count, seed),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

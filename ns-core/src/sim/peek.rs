@@ -54,6 +54,12 @@ impl SimWorld {
         })
     }
 
+    /// What stays of an image when it gets another name, and no other image ever has; none when there is no such image.
+    #[must_use]
+    pub fn image_key(&self, site: &str, image: &StorageRef) -> Option<u64> {
+        self.peek(site, |world, site| world.sites[site].images.key(image).ok())
+    }
+
     /// A digest of the bytes of an image, or of a snapshot of it; none when there is no such thing.
     #[must_use]
     pub fn digest(&self, site: &str, image: &StorageRef, snapshot: Option<&str>) -> Option<String> {

@@ -24,6 +24,9 @@ pub(crate) const GUEST: &[&str] = &[
     "syslinux-common",
 ];
 
+/// What several engines share a store in: see `cargo xtask takeover`.
+pub(crate) const POSTGRES: &[&str] = &["postgresql"];
+
 /// invoke-rc.d asks this program whether a package may start its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
