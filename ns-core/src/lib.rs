@@ -13,6 +13,7 @@ pub mod planning;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]
+#[allow(unreachable_pub, reason = "it is public with the feature")]
 pub(crate) mod planted;
 pub mod ports;
 pub mod provider;
