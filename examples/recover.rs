@@ -28,6 +28,7 @@ use ns_examples::{follow, must_succeed};
 use ns_openstack::{OpenStack, OpenStackConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 #[command(about = "Recovers virtual machines on another OpenStack cloud")]
@@ -143,6 +144,12 @@ enum Command {
         /// After a forced failover: lets copies that diverged on the old side be thrown away. Why.
         #[arg(long)]
         give_up: Option<String>,
+    },
+    /// Stays and watches for so long: a source that comes back after a forced failover is made read only.
+    Watch {
+        /// How long, in seconds.
+        #[arg(long)]
+        seconds: u64,
     },
     /// Ends the plan and the mirroring.
     Unprotect,
@@ -327,6 +334,10 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let (_, plan, job) = session.failback().reprotect(&offer.job_id, request).await?;
             println!("plan {}: the old copies follow", plan.id);
             must_succeed(session, &job).await?;
+            finish_all(session).await
+        }
+        Command::Watch { seconds } => {
+            tokio::time::sleep(Duration::from_secs(*seconds)).await;
             finish_all(session).await
         }
         Command::Unprotect => {

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// One of the two sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,15 +141,7 @@ impl Lab {
     /// # Errors
     /// When it cannot be read.
     pub fn checksum(&self, site: SiteName, image: &str) -> Result<String> {
-        let mut export = Command::new("rbd")
-            .arg("-c")
-            .arg(self.ceph_conf(site))
-            .args(["--id", "admin", "--keyring"])
-            .arg(self.keyring(site, "admin"))
-            .args(["export", "--no-progress", image, "-"])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .context("running rbd")?;
+        let mut export = self.export(site, image)?;
         let bytes = export.stdout.take().context("the export has no output")?;
         let sum = Command::new("sha256sum")
             .stdin(bytes)
@@ -162,6 +155,38 @@ impl Lab {
             .next()
             .context("sha256sum is silent")?
             .to_owned())
+    }
+
+    fn export(&self, site: SiteName, image: &str) -> Result<Child> {
+        Command::new("rbd")
+            .arg("-c")
+            .arg(self.ceph_conf(site))
+            .args(["--id", "admin", "--keyring"])
+            .arg(self.keyring(site, "admin"))
+            .args(["export", "--no-progress", image, "-"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("running rbd")
+    }
+
+    /// The guest's marker on an image, read from the storage: none where no guest put one.
+    ///
+    /// # Errors
+    /// When the image cannot be read.
+    pub fn marker(&self, site: SiteName, image: &str) -> Result<Option<String>> {
+        let offset = self.facts.pointer("/guest/marker_offset").and_then(Value::as_u64);
+        let offset = offset.context("lab.json has no /guest/marker_offset")?;
+        let mut export = self.export(site, image)?;
+        let mut bytes = export.stdout.take().context("the export has no output")?;
+        std::io::copy(&mut (&mut bytes).take(offset), &mut std::io::sink())?;
+        let mut sector = [0; 512];
+        bytes.read_exact(&mut sector)?;
+        // It still has the rest of the image to tell.
+        export.kill()?;
+        export.wait()?;
+        let text = String::from_utf8_lossy(&sector);
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
     /// Runs `cargo xtask lab VERB SITE`.

@@ -37,7 +37,7 @@ pub(crate) async fn reach_source(inner: &Inner, group: &ProtectionGroup) -> Sour
             storage: false,
         };
     };
-    let limit = inner.settings.call_limit;
+    let limit = inner.settings.reach_limit;
     let (cloud, storage) = futures::future::join(
         crate::ports::with_deadline(&*inner.clock, limit, "the Source cloud", cloud.check()),
         crate::ports::with_deadline(&*inner.clock, limit, "the Source storage", storage.check()),

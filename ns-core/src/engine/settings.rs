@@ -19,6 +19,8 @@ pub struct Settings {
     pub retry_limit: Duration,
     /// How long one call to a provider may take.
     pub call_limit: Duration,
+    /// How long a side may take to show that it answers, before it counts as out of reach.
+    pub reach_limit: Duration,
     /// How long a server may take to come up.
     pub boot_limit: Duration,
     /// How long to wait for writes to arrive on the other side.
@@ -44,6 +46,7 @@ impl Default for Settings {
             rollback_wait: Duration::from_secs(3600),
             retry_limit: Duration::from_secs(300),
             call_limit: Duration::from_secs(120),
+            reach_limit: Duration::from_secs(30),
             boot_limit: Duration::from_secs(600),
             arrival_limit: Duration::from_secs(1800),
             copy_limit: Duration::from_secs(24 * 3600),
@@ -76,8 +79,10 @@ impl Settings {
         if self.watch_interval < Duration::from_secs(1) {
             return invalid("watch_interval", "must be a second or more");
         }
-        if self.call_limit.is_zero() {
-            return invalid("call_limit", "must not be zero");
+        for (field, limit) in [("call_limit", self.call_limit), ("reach_limit", self.reach_limit)] {
+            if limit.is_zero() {
+                return invalid(field, "must not be zero");
+            }
         }
         Ok(())
     }

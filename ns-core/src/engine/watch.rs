@@ -48,11 +48,15 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
         return Ok(());
     }
     let records = inner.records();
+    let mut roles = Roles {
+        inner,
+        away: BTreeSet::new(),
+    };
     let mut returned: BTreeSet<JobId> = BTreeSet::new();
     for epoch in records.all::<VolumeEpoch>(kinds::EPOCH, |e| e.fenced.is_some()).await? {
         let fenced = epoch.fenced.iter().next();
         if let Some(cluster) = fenced
-            && role(inner, cluster, &epoch.replication_id).await == Some(Role::Primary)
+            && roles.of(cluster, &epoch.replication_id).await == Some(Role::Primary)
             // It may have come home, and be the rightful writer again, while its storage was asked.
             && still_fenced(inner, &epoch.replication_id, cluster).await?
         {
@@ -88,7 +92,7 @@ async fn look(inner: &Arc<Inner>) -> Result<()> {
             .find::<ProtectionGroup>(kinds::GROUP, plan.group_id.as_str())
             .await?;
         if let Some((group, _)) = group {
-            two_writers(inner, &plan, &group).await?;
+            two_writers(&mut roles, &plan, &group).await?;
         }
     }
     Ok(())
@@ -104,15 +108,13 @@ pub(super) async fn still_fenced(inner: &Inner, id: &ReplicationId, cluster: &Cl
 }
 
 /// Keeps note of every volume of a plan that is primary on both sides.
-async fn two_writers(inner: &Inner, plan: &RecoveryPlan, group: &ProtectionGroup) -> Result<()> {
+async fn two_writers(roles: &mut Roles<'_>, plan: &RecoveryPlan, group: &ProtectionGroup) -> Result<()> {
+    let inner = roles.inner;
     let records = inner.records();
     for v in plan.volumes.values() {
         let id = &v.replication_id;
-        let (here, there) = futures::future::join(
-            role(inner, &group.source_cluster, id),
-            role(inner, &plan.target_cluster, id),
-        )
-        .await;
+        let here = roles.of(&group.source_cluster, id).await;
+        let there = roles.of(&plan.target_cluster, id).await;
         let known = records
             .find::<TwoWriters>(kinds::TWO_WRITERS, id.as_str())
             .await?
@@ -136,19 +138,38 @@ async fn two_writers(inner: &Inner, plan: &RecoveryPlan, group: &ProtectionGroup
     Ok(())
 }
 
-/// The role of a volume on a side; none when it cannot be learned now.
-async fn role(inner: &Inner, cluster: &ClusterId, id: &ReplicationId) -> Option<Role> {
-    let storage = inner.providers(cluster).ok()?.storage;
-    let look = async {
-        match storage.find_replica(id).await? {
-            Some(image) => Ok(storage.image(&image).await?.map(|s| s.role)),
-            None => Ok(None),
+/// The roles of volumes in one look.
+struct Roles<'a> {
+    inner: &'a Inner,
+    /// Those that did not answer in this look: they are not waited for again, volume by volume.
+    away: BTreeSet<ClusterId>,
+}
+
+impl Roles<'_> {
+    /// The role of a volume on a side; none when it cannot be learned now.
+    async fn of(&mut self, cluster: &ClusterId, id: &ReplicationId) -> Option<Role> {
+        if self.away.contains(cluster) {
+            return None;
         }
-    };
-    with_deadline(&*inner.clock, inner.settings.call_limit, "the storage", look)
-        .await
-        .ok()
-        .flatten()
+        let inner = self.inner;
+        let storage = inner.providers(cluster).ok()?.storage;
+        let look = async {
+            match storage.find_replica(id).await? {
+                Some(image) => Ok(storage.image(&image).await?.map(|s| s.role)),
+                None => Ok(None),
+            }
+        };
+        match with_deadline(&*inner.clock, inner.settings.reach_limit, "the storage", look).await {
+            Ok(role) => role,
+            Err(error) => {
+                tracing::debug!(%cluster, %error, "the watch cannot see it");
+                if error.kind().is_transient() {
+                    self.away.insert(cluster.clone());
+                }
+                None
+            }
+        }
+    }
 }
 
 impl Inner {

@@ -9,6 +9,7 @@ pub(crate) mod guest;
 pub(crate) mod openstack;
 mod ownership;
 pub(crate) mod packages;
+mod partition;
 pub(crate) mod process;
 mod procfs;
 pub(crate) mod state;
@@ -95,6 +96,16 @@ pub(crate) enum Verb {
         /// Only this process, for example `ceph-b-rbd-mirror`; `lab status` lists them
         only: Option<String>,
     },
+    /// Cut a site off: it goes on working, and nobody can reach it, nor it the other site
+    Cut {
+        /// Which site
+        site: Site,
+    },
+    /// Let a site that was cut off be reached again
+    Mend {
+        /// Which site
+        site: Site,
+    },
     /// SIGCONT every process of a site
     Thaw {
         /// Which site
@@ -145,6 +156,21 @@ pub(crate) fn run(verb: &Verb) -> Result<()> {
         Verb::Thaw { site, only } => {
             let continued = supervisor.thaw(*site, only.as_deref())?;
             println!("{}: {continued} processes continued", site.name());
+            match only {
+                Some(_) => Ok(()),
+                None => timed("ceph", || ceph::awake(&state, *site)),
+            }
+        }
+        Verb::Cut { site } => {
+            let [own, others] = addresses(&state, *site)?;
+            partition::cut(&state, *site, &own, &others)?;
+            println!("{}: cut off", site.name());
+            Ok(())
+        }
+        Verb::Mend { site } => {
+            let [own, others] = addresses(&state, *site)?;
+            partition::mend(&state, *site, &own, &others)?;
+            println!("{}: can be reached", site.name());
             Ok(())
         }
         Verb::Status => {
@@ -152,6 +178,18 @@ pub(crate) fn run(verb: &Verb) -> Result<()> {
             openstack::status(&state)
         }
     }
+}
+
+/// The addresses of a site, and those of the other one.
+fn addresses(state: &State, site: Site) -> Result<[Vec<String>; 2]> {
+    let of = |site| -> Result<_> {
+        Ok(vec![
+            ceph::address(state, site)?,
+            openstack::address(state, site).to_owned(),
+        ])
+    };
+    let other = if site == Site::A { Site::B } else { Site::A };
+    Ok([of(site)?, of(other)?])
 }
 
 fn up(state: &State, only: Option<Part>) -> Result<()> {
@@ -174,7 +212,14 @@ fn down(state: &State) -> Result<()> {
     let supervisor = Supervisor::new(state);
     timed("openstack down", || openstack::down(state))?;
     timed("ceph down", || ceph::down(state))?;
+    if state.summary().exists() {
+        for site in Site::BOTH {
+            let [own, others] = addresses(state, site)?;
+            partition::mend(state, site, &own, &others)?;
+        }
+    }
     let left = supervisor.reap(Duration::from_secs(10))?;
+    partition::forget(state)?;
     if left > 0 {
         println!("{left} leftover processes ended");
     }

@@ -4,7 +4,7 @@ use super::{
     Site,
     command::{Hopeless, wait_until},
     ownership::{self, MARK, Ours},
-    procfs,
+    partition, procfs,
     state::{State, write_file},
 };
 use anyhow::{Context, Result, bail};
@@ -153,7 +153,11 @@ impl<'a> Supervisor<'a> {
             let (uid, gid) = ids_of(user)?;
             command.uid(uid).gid(gid);
         }
-        procfs::detach(&mut command);
+        let group = match spec.site {
+            Some(site) => partition::membership(self.state, site)?,
+            None => None,
+        };
+        procfs::detach(&mut command, group);
         let child = command
             .spawn()
             .with_context(|| format!("start {} ({})", spec.name, spec.command.display()))?;

@@ -2,7 +2,13 @@
 //! this package: `kill(2)` and `setsid(2)`, which the standard library does not offer.
 #![allow(unsafe_code)]
 use anyhow::Result;
-use std::{collections::HashMap, fs, io, os::unix::process::CommandExt, process::Command};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::process::CommandExt,
+    process::Command,
+};
 
 /// One line of `/proc/PID/stat`, as far as it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,15 +84,21 @@ fn send(target: i64, signal: libc::c_int) {
     }
 }
 
-/// Lets the command begin a session of its own: it outlives us, and its whole session can be found by its id.
-pub(crate) fn detach(command: &mut Command) {
-    // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe.
+/// Lets the command begin a session of its own: it outlives us, and its whole session can be found by its id. `group` is
+/// the membership file of the control group it joins first.
+pub(crate) fn detach(command: &mut Command, group: Option<File>) {
+    // SAFETY: between fork and exec only setsid(2) and write(2) are called, which are async-signal-safe.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             if libc::setsid() < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(())
+                return Err(io::Error::last_os_error());
+            }
+            match &group {
+                Some(file) => {
+                    let mut file = file;
+                    file.write_all(b"0")
+                }
+                None => Ok(()),
             }
         });
     }

@@ -119,6 +119,18 @@ impl<'a> Cluster<'a> {
         self.wait_serving()
     }
 
+    /// Where it listens.
+    pub(super) fn address(&self) -> Result<String> {
+        self.setting("public_addr")
+    }
+
+    /// Lets the OSD report anew, and waits until the cluster serves.
+    pub(super) fn wake(&self) -> Result<()> {
+        self.wait_monitor()?;
+        self.ceph(&["osd", "down", "0"])?;
+        self.wait_serving()
+    }
+
     /// Kinds of the daemons that run: `mon`, `mgr`, `osd`, `rbd-mirror`.
     pub(super) fn alive(&self) -> Result<Vec<String>> {
         let prefix = self.name("");

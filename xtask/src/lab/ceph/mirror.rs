@@ -15,7 +15,9 @@ const KEEP: &str = r#"trap : TERM; while "$0" "$@"; [ $? -eq 134 ]; do sleep 1; 
 /// What the daemon's user may do (monitor, OSD, manager).
 pub(super) const CAPS: [&str; 3] = ["profile rbd-mirror", "profile rbd", "profile rbd"];
 /// Two rounds of the daemon's status, which it posts every 30 s, and some.
-const HEALTHY: Duration = Duration::from_secs(120);
+pub(super) const HEALTHY: Duration = Duration::from_secs(120);
+/// One round of it, and some.
+pub(super) const BRIEFLY: Duration = Duration::from_secs(45);
 
 /// The daemon's user, without `client.`.
 pub(super) fn user(site: Site) -> String {
@@ -68,10 +70,10 @@ pub(super) fn run(cluster: &Cluster<'_>) -> Result<()> {
 
 /// Waits until the daemon itself says that it serves the pool, and the cluster knows this one, and no earlier one, as
 /// healthy.
-pub(super) fn wait_healthy(cluster: &Cluster<'_>) -> Result<()> {
+pub(super) fn wait_healthy(cluster: &Cluster<'_>, limit: Duration) -> Result<()> {
     let site = cluster.site();
     let socket = cluster.dir().join("run").join(format!("client.{}.asok", user(site)));
-    wait_until(&format!("rbd-mirror of {} to be healthy", site.name()), HEALTHY, || {
+    wait_until(&format!("rbd-mirror of {} to be healthy", site.name()), limit, || {
         cluster.supervisor().must_live(&daemon_name(site))?;
         let own = cluster.ceph(&["--admin-daemon", &socket.to_string_lossy(), "rbd", "mirror", "status"])?;
         let own: Value = serde_json::from_str(&own)?;

@@ -43,7 +43,7 @@ pub(crate) fn up(state: &State) -> Result<()> {
         fs::write(ready(state), "both clusters made and paired\n")?;
     }
     both(&clusters, mirror::run)?;
-    both(&clusters, mirror::wait_healthy)?;
+    both(&clusters, |cluster| mirror::wait_healthy(cluster, mirror::HEALTHY))?;
     publish(state, &clusters)
 }
 
@@ -55,6 +55,25 @@ pub(crate) fn start(state: &State, site: Site) -> Result<()> {
     let cluster = Cluster::new(state, site);
     cluster.run()?;
     mirror::run(&cluster)
+}
+
+/// After a pause of every process: what the cluster and its mirror daemon missed is put right, as an operator would.
+pub(crate) fn awake(state: &State, site: Site) -> Result<()> {
+    let cluster = Cluster::new(state, site);
+    // The OSD takes itself for up, on connections that its peers gave up long ago.
+    cluster.wake()?;
+    if mirror::wait_healthy(&cluster, mirror::BRIEFLY).is_err() {
+        // Its clients may have been blocklisted meanwhile, which the daemon does not get over.
+        Supervisor::new(state).stop(&[&mirror::daemon_name(site)], GRACE)?;
+        mirror::run(&cluster)?;
+        mirror::wait_healthy(&cluster, mirror::HEALTHY)?;
+    }
+    Ok(())
+}
+
+/// Where a site's cluster listens.
+pub(crate) fn address(state: &State, site: Site) -> Result<String> {
+    Cluster::new(state, site).address()
 }
 
 /// Stops both clusters, keeps their data.

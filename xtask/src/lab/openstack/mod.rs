@@ -299,3 +299,8 @@ impl<'a> Start<'a> {
         self.progress.say(&format!("{}: {what}", self.cloud.name()));
     }
 }
+
+/// Where a site's services listen.
+pub(crate) fn address(state: &State, site: Site) -> &'static str {
+    Cloud { state, site }.address()
+}

@@ -1,11 +1,15 @@
 //! Failover and failback of the real guest, again and again: nothing is left behind, and every byte is the same on the other
-//! side. `cargo xtask cycle` says how often, and how often the engine's process is killed on the way.
+//! side. `cargo xtask cycle` says how often, and how often the engine's process is killed on the way. The way out is planned
+//! at first; then site A is killed, frozen and cut off in turn, and returns while B runs (`loss`).
 //!
 //! Needs a fresh lab (`cargo xtask lab purge && cargo xtask lab up`).
 #![cfg(feature = "lab")]
 
+mod loss;
+
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
+use loss::Loss;
 use ns_core::model::{CloudId, Resource, ResourceKind};
 use ns_tests::{Everything, Guest, Lab, Program, Site, SiteName, difference, wait_for};
 use std::collections::BTreeMap;
@@ -141,8 +145,8 @@ impl Cycle {
         self.replicated(site)?.into_iter().map(sum).collect()
     }
 
-    /// One way: new bytes on every disk, a point whose content is the same on both sides, and the hand-over.
-    async fn go(&mut self, from: SiteName, to: SiteName, marker: &str) -> Result<()> {
+    /// New bytes on every disk, and a point whose content is the same on both sides.
+    async fn point(&mut self, from: SiteName, to: SiteName, marker: &str) -> Result<()> {
         let address = self.address(from).await?;
         Guest::mark(&address, GUEST_PORT, marker).await?;
         self.fill(from)?;
@@ -153,9 +157,15 @@ impl Cycle {
             self.wrong
                 .push(format!("{newest}: {here:?} on {from:?}, {there:?} on {to:?}"));
         }
+        Ok(())
+    }
+
+    /// One way: a point, and the hand-over with what was written after it.
+    async fn go(&mut self, from: SiteName, to: SiteName, marker: &str) -> Result<()> {
+        self.point(from, to, marker).await?;
         // In no point: only the last shipment brings it.
         let last = format!("{marker}-LAST");
-        Guest::mark(&address, GUEST_PORT, &last).await?;
+        Guest::mark(&self.address(from).await?, GUEST_PORT, &last).await?;
         self.run(&["failover"]).await?;
         self.shows(to, &last).await?;
         self.run(&["confirm"]).await
@@ -239,8 +249,18 @@ async fn failover_and_failback_again_and_again() -> Result<()> {
         // Of the first point that `go` makes on A, what is on A and B stays; so it is made before the comparison.
         cycle.program.run(&["point"], LONG).await?;
         let before = cycle.everything().await?;
-        cycle.go(SiteName::A, SiteName::B, &format!("CYCLE-{n}-OUT")).await?;
-        cycle.program.run(&["reprotect"], LONG).await?;
+        let marker = format!("CYCLE-{n}-OUT");
+        match Loss::of(n) {
+            None => {
+                cycle.go(SiteName::A, SiteName::B, &marker).await?;
+                cycle.program.run(&["reprotect"], LONG).await?;
+            }
+            Some(loss) => {
+                cycle.lose(loss, &marker).await?;
+                let why = "what site A wrote after its last shipment is given up";
+                cycle.program.run(&["reprotect", "--give-up", why], LONG).await?;
+            }
+        }
         cycle.say("protected in the other direction");
         cycle.go(SiteName::B, SiteName::A, &format!("CYCLE-{n}-BACK")).await?;
         let mut left = Vec::new();
