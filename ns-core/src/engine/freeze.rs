@@ -1,13 +1,14 @@
 //! The inputs of a job: read from records and clouds, cut down to the group, and frozen (JOB-51).
 
 use super::records::{kinds, put};
-use super::{Inner, Providers};
+use super::{Inner, Providers, manifest};
 use crate::journal::Frozen;
 use crate::model::{
     CloudId, Cluster, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode,
     ResourceKind, StorageRef, SyncState, Work,
 };
 use crate::provider::{Cloud, ImageState, Role, Storage};
+use crate::store::{Write, version_conflict};
 use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
@@ -141,15 +142,17 @@ pub(crate) fn group_inventory(all: &Inventory, instances: &[CloudId]) -> Invento
     part
 }
 
-/// Freezes the inputs of a work.
+/// Freezes the inputs of a work. The write, which goes with them, fails with `store.version` when the chosen point has expired
+/// meanwhile.
 ///
 /// # Errors
-/// `NotFound` for records that are gone; `Refused` without a recovery point where one is asked for (JOB-42, JOB-43).
-pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<Frozen> {
+/// `NotFound` for records that are gone; `Refused` without a recovery point where one is asked for (JOB-42, JOB-43);
+/// `Corrupt` for a point that is not as it was made.
+pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option<Write>)> {
     if let Work::Fence { failover, .. } = work {
         // Group and plan may be gone since it was confirmed.
         let frozen = inner.view(failover).await?.frozen;
-        return frozen.map(|f| (*f).clone()).ok_or_else(super::phases::lost);
+        return frozen.map(|f| ((*f).clone(), None)).ok_or_else(super::phases::lost);
     }
     let records = inner.records();
     let plan: RecoveryPlan = records.get(kinds::PLAN, work.plan_id().as_str()).await?;
@@ -185,19 +188,29 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<Frozen> {
             })?)
         }
     };
+    let mut chosen = None;
+    if let Some(point) = &point {
+        let id = point.id.as_str();
+        let Some((now, version)) = records.find::<RecoveryPoint>(kinds::POINT, id).await? else {
+            return Err(version_conflict(kinds::POINT, id, None, 0));
+        };
+        manifest::check(&now)?;
+        chosen = Some(put(kinds::POINT, id, Some(version), &now)?);
+    }
     let source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
     let target: Inventory = records.get(kinds::INVENTORY, plan.target_cluster.as_str()).await?;
     let inventory = match &point {
         Some(point) => point.inventory.clone(),
         None => group_inventory(&source, &group.instances),
     };
-    Ok(Frozen {
+    let frozen = Frozen {
         plan,
         group,
         inventory,
         target_flavors: target.flavors,
         point,
-    })
+    };
+    Ok((frozen, chosen))
 }
 
 /// Looks at the images of volumes that are to be replicated: they exist, this side may write them, and none replicates in

@@ -3,12 +3,10 @@
 
 use super::phases::lost;
 use super::records::{FailbackOffer, kinds, put, remove};
-use super::{Inner, group_inventory, sync_cluster};
+use super::{Inner, group_inventory, retention, sync_cluster};
 use crate::Result;
 use crate::journal::{Frozen, JobView};
-use crate::model::{
-    CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, TaskKey,
-};
+use crate::model::{CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
 use crate::planning::{Action, Homeward, TaskGraph, plan_homecoming};
 use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +43,7 @@ pub(super) async fn plan(
     prefix: &str,
 ) -> Result<TaskGraph> {
     let failover = inner.view(&home.failover_job).await?;
-    let points = super::remains::remains(inner, &frozen.plan).await?;
+    let points = retention::remains(&inner.records(), &frozen.plan.id).await?;
     let back: BTreeSet<CloudId> = recovered
         .iter()
         .filter_map(|id| home.instances.get(id))
@@ -195,9 +193,7 @@ async fn restore(inner: &Inner, frozen: &Frozen, home: &Home, back: &BTreeSet<&C
         put(kinds::PLAN, plan.id.as_str(), None, &plan)?,
         remove(kinds::FAILBACK, home.failover_job.as_str()),
     ];
-    let points = records
-        .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == frozen.plan.id)
-        .await?;
-    writes.extend(points.iter().map(|p| remove(kinds::POINT, p.id.as_str())));
+    let points = retention::remains(&records, &frozen.plan.id).await?;
+    writes.extend(points.iter().flat_map(|p| retention::forget(&p.id)));
     Ok(writes)
 }

@@ -7,12 +7,14 @@
 //!
 //! What users call is in [`crate::session`].
 
+mod closing;
 mod effect;
 mod freeze;
 pub(crate) mod homecoming;
 mod journal_writer;
 mod lease;
 mod leftovers;
+mod manifest;
 mod outcome;
 mod phases;
 mod records;
@@ -20,6 +22,7 @@ mod remains;
 mod remote;
 mod reporting;
 mod resolve;
+mod retention;
 mod runner;
 mod settings;
 mod takeover;

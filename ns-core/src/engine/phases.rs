@@ -2,24 +2,23 @@
 //! of `planning`.
 
 use super::homecoming;
-use super::records::{VolumeEpoch, kinds, put, remove};
+use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
 use super::runner::Runner;
-use super::{SourceReach, cloned_images, group_inventory, journal_writer, reach_source, sync_cluster};
+use super::{SourceReach, cloned_images, group_inventory, reach_source, retention, sync_cluster};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
-    CloudId, Cluster, Consistency, DataPoint, ForceRight, Home, InstanceRecoveryState, JobDefinition, JobId,
-    JobOperation, JobState, JobType, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey, Work,
+    CloudId, Cluster, DataPoint, ForceRight, Home, InstanceRecoveryState, JobDefinition, JobOperation, JobType,
+    RecoveryPlan, RecoveryPoint, TaskKey, Work,
 };
 use crate::planning::{
     self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_point, plan_protect,
-    plan_recovery, plan_undo, plan_unfence, plan_unprotect,
+    plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::planted::{self, Bug};
 use crate::provider::Role;
 use crate::report::RecoveryReport;
-use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 
@@ -57,12 +56,13 @@ impl Runner {
                     }
                     plan_fence(&plan, &frozen.inventory)
                 }
-                Work::Unprotect { .. } => {
+                Work::Prune { plan_id, .. } => plan_prune(&retention::expired(&self.inner.records(), plan_id).await?),
+                Work::Unprotect { plan_id, .. } => {
                     let mut plan = frozen.plan.clone();
                     if plan.volumes.is_empty() && !planted::is(Bug::ProtectForgets) {
                         plan.volumes = super::remains::half_protected(&self.inner, frozen).await?;
                     }
-                    plan_unprotect(&plan, &super::remains::remains(&self.inner, &plan).await?)
+                    plan_unprotect(&plan, &retention::remains(&self.inner.records(), plan_id).await?)
                 }
             },
             (PhaseKind::Retry, _) => self.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),
@@ -412,125 +412,6 @@ impl Runner {
                 .collect(),
             DecisionKind::ForcePromote | DecisionKind::GiveUpCopies => Vec::new(),
         }
-    }
-
-    /// Completed work without clean-up of its own: what it made becomes a record, and it is finished.
-    pub(super) async fn close(&mut self) -> Result<()> {
-        let view = &self.journal.view;
-        let mut writes = Vec::new();
-        let mut next = None;
-        if view.result == Some(ResultCode::Success) {
-            match &view.work {
-                Work::Protect { plan_id, group_id, .. } => {
-                    let frozen = view.frozen.as_deref();
-                    let (inventory, instances) = frozen.map(|f| (&f.inventory, &f.group.instances)).ok_or_else(lost)?;
-                    let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
-                    plan.volumes = planning::replicated_volumes(inventory, instances, |task| {
-                        view.output(task)
-                            .map_or((None, None), |o| (o.replication_id.clone(), o.image.clone()))
-                    });
-                    plan.version += 1;
-                    plan.modified_at = self.inner.clock.now();
-                    writes.push(put(kinds::PLAN, plan_id.as_str(), Some(version), &plan)?);
-                    // The first recovery point (PLAN-15) is a job of its own, made in the same transaction.
-                    let job = JobId::new(self.inner.ids.next());
-                    let point_id = PointId::new(self.inner.ids.next());
-                    let work = Work::Point {
-                        group_id: group_id.clone(),
-                        plan_id: plan_id.clone(),
-                        point_id,
-                    };
-                    let created = Event::Created {
-                        work,
-                        actor: "engine".to_owned(),
-                    };
-                    writes.extend(journal_writer::first_writes(&self.inner, &job, created, None)?);
-                    next = Some(job);
-                }
-                Work::Point { point_id, .. } => writes.push(self.point_write(point_id)?),
-                Work::Unprotect { plan_id, .. } => {
-                    let records = self.inner.records();
-                    let points = records
-                        .all::<RecoveryPoint>(kinds::POINT, |p| &p.plan_id == plan_id)
-                        .await?;
-                    writes.extend(points.iter().map(|p| remove(kinds::POINT, p.id.as_str())));
-                    writes.push(remove(kinds::PLAN, plan_id.as_str()));
-                }
-                Work::Recovery(_) | Work::Fence { .. } => {}
-            }
-        }
-        let event = Event::Transition {
-            from: view.state,
-            to: JobState::Finished,
-            operation: view.operation,
-            row: "engine.no-clean-up".to_owned(),
-            result: None,
-            clear: None,
-            deadline: None,
-            actor: "engine".to_owned(),
-        };
-        let next = next.and_then(|job| Some((self.inner.register(&job)?, job)));
-        if let Err(error) = self.journal.append(vec![event], writes).await {
-            if let Some((_, job)) = &next {
-                self.inner.unregister(job);
-            }
-            return Err(error);
-        }
-        if let Some((registered, job)) = next {
-            super::Inner::run_registered(&self.inner, job, registered).await?;
-        }
-        Ok(())
-    }
-
-    async fn plan_record(&self, id: &str) -> Result<(RecoveryPlan, u64)> {
-        self.inner.records().find(kinds::PLAN, id).await?.ok_or_else(lost)
-    }
-
-    fn point_write(&self, point_id: &PointId) -> Result<Write> {
-        let view = &self.journal.view;
-        let frozen = view.frozen.as_deref().ok_or_else(lost)?;
-        let volumes = planning::point_volumes(&frozen.plan, point_id, |task| {
-            view.output(task).and_then(|o| o.image.clone())
-        })
-        .ok_or_else(lost)?;
-        let snapshots: Vec<_> = view
-            .tasks
-            .iter()
-            .filter(|(key, _)| key.as_str().starts_with("snapshot/"))
-            .map(|(_, state)| state)
-            .collect();
-        let taken_at = snapshots
-            .iter()
-            .filter_map(|s| s.output.taken_at)
-            .min()
-            .ok_or_else(lost)?;
-        let first = snapshots.iter().filter_map(|s| s.started_at).min();
-        let last = snapshots.iter().filter_map(|s| s.ended_at).max();
-        let stopped = frozen
-            .inventory
-            .instances
-            .values()
-            .all(|i| i.power == PowerState::Stopped);
-        let consistency = match (stopped, first, last) {
-            (true, ..) => Consistency::Crash,
-            (false, Some(first), Some(last)) => Consistency::Ordered {
-                skew_ms: u64::try_from(last.duration_since(first).as_millis()).unwrap_or_default(),
-            },
-            _ => return Err(lost()),
-        };
-        let point = RecoveryPoint {
-            id: point_id.clone(),
-            group_id: frozen.group.id.clone(),
-            plan_id: frozen.plan.id.clone(),
-            job_id: view.id.clone(),
-            taken_at,
-            complete_at: self.inner.clock.now(),
-            consistency,
-            volumes,
-            plan: frozen.plan.clone(),
-            inventory: frozen.inventory.clone(),
-        };
-        put(kinds::POINT, point_id.as_str(), Some(0), &point)
     }
 
     /// Reporting to finished: the report is stored, and with it everything that a confirmed failover changes.

@@ -15,6 +15,8 @@ pub(crate) mod kinds {
     pub(crate) const GROUP: &str = "group";
     pub(crate) const PLAN: &str = "plan";
     pub(crate) const POINT: &str = "point";
+    /// What is left of a recovery point that cannot be chosen any more, or never could: to be removed from both sides.
+    pub(crate) const EXPIRED: &str = "expired-point";
     pub(crate) const JOB: &str = "job";
     pub(crate) const REPORT: &str = "report";
     pub(crate) const EPOCH: &str = "epoch";

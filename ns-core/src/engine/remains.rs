@@ -1,13 +1,12 @@
-//! What is to be removed with a plan although its record does not tell: the parts of recovery points that never came to be,
-//! because their jobs failed, and the replication that a mirroring had begun when it failed.
+//! What is to be removed with a plan although its record does not tell: the replication that a mirroring had begun when it
+//! failed.
 
 use super::Inner;
 use super::records::kinds;
 use crate::Result;
 use crate::journal::Frozen;
-use crate::model::{CloudId, JobState, JobSummary, RecoveryPlan, RecoveryPoint, ReplicatedVolume, Work};
-use crate::planning::{Action, ImageRef, PointRemains};
-use crate::planted::{self, Bug};
+use crate::model::{CloudId, JobSummary, ReplicatedVolume, Work};
+use crate::planning::{Action, ImageRef};
 use std::collections::BTreeMap;
 
 /// The volumes that the mirroring of a plan began to replicate before it failed. The plan holds none of them; the journals say
@@ -46,32 +45,4 @@ pub(super) async fn half_protected(inner: &Inner, frozen: &Frozen) -> Result<BTr
         }
     }
     Ok(volumes)
-}
-
-pub(super) async fn remains(inner: &Inner, plan: &RecoveryPlan) -> Result<Vec<PointRemains>> {
-    let records = inner.records();
-    let points = records
-        .all::<RecoveryPoint>(kinds::POINT, |p| p.plan_id == plan.id)
-        .await?;
-    let failed = |j: &JobSummary| {
-        j.state == JobState::Finished
-            && matches!(&j.work, Work::Point { plan_id, point_id, .. }
-                if *plan_id == plan.id && !points.iter().any(|p| p.id == *point_id))
-    };
-    let failed = |j: &JobSummary| failed(j) && !planted::is(Bug::PointsForgotten);
-    let jobs = records.all::<JobSummary>(kinds::JOB, failed).await?;
-    let mut all: Vec<PointRemains> = points.iter().map(PointRemains::from).collect();
-    for job in jobs {
-        if let Work::Point { point_id, .. } = job.work {
-            let volumes = plan.volumes.values();
-            all.push(PointRemains {
-                id: point_id,
-                job_id: job.id,
-                volumes: volumes
-                    .map(|v| (v.volume_id.clone(), v.replication_id.clone()))
-                    .collect(),
-            });
-        }
-    }
-    Ok(all)
 }

@@ -33,6 +33,7 @@ pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Times
             Work::Protect { .. } => "protect".to_owned(),
             Work::Point { .. } => "point".to_owned(),
             Work::Fence { .. } => "fence".to_owned(),
+            Work::Prune { .. } => "prune".to_owned(),
             Work::Unprotect { .. } => "unprotect".to_owned(),
         },
         group: frozen.map_or_else(|| view.work.group_id().to_string(), |f| f.group.name.clone()),

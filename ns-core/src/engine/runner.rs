@@ -263,12 +263,25 @@ impl Runner {
 
     /// Waiting to pending: the inputs are frozen now (JOB-50, JOB-51).
     async fn queue(&mut self) -> Result<()> {
-        let mut events = Vec::new();
+        loop {
+            match self.try_queue().await {
+                // The chosen point expired meanwhile.
+                Err(e) if e.code() == "store.version" => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_queue(&mut self) -> Result<()> {
+        let (mut events, mut writes) = (Vec::new(), Vec::new());
         if self.journal.view.frozen.is_none() {
             match super::freeze(&self.inner, &self.journal.view.work).await {
-                Ok(frozen) => events.push(Event::Frozen {
-                    inputs: Box::new(frozen),
-                }),
+                Ok((frozen, point)) => {
+                    events.push(Event::Frozen {
+                        inputs: Box::new(frozen),
+                    });
+                    writes.extend(point);
+                }
                 // The job still takes its way to a report, which says why nothing was done.
                 Err(e) => events.push(noted("job.inputs", &e)),
             }
@@ -284,7 +297,7 @@ impl Runner {
         let trigger = Trigger::Timer(TimerKind::PlannedTime);
         let transition = machine::step(view.state, view.operation, &trigger, &facts)?;
         events.push(self.transition(&transition, "engine"));
-        self.journal.append(events, vec![]).await
+        self.journal.append(events, writes).await
     }
 
     async fn facts(&self) -> Result<Facts> {

@@ -234,6 +234,13 @@ pub enum Work {
         /// The forced failover.
         failover: JobId,
     },
+    /// Recovery points that are over the plan's retention count are removed from both sides (PLAN-17).
+    Prune {
+        /// Of which group.
+        group_id: GroupId,
+        /// By which plan.
+        plan_id: PlanId,
+    },
     /// The end of a plan: its points and its mirroring are removed (PLAN-29).
     Unprotect {
         /// Of which group.
@@ -252,6 +259,7 @@ impl Work {
             Self::Protect { group_id, .. }
             | Self::Point { group_id, .. }
             | Self::Fence { group_id, .. }
+            | Self::Prune { group_id, .. }
             | Self::Unprotect { group_id, .. } => group_id,
         }
     }
@@ -264,6 +272,7 @@ impl Work {
             Self::Protect { plan_id, .. }
             | Self::Point { plan_id, .. }
             | Self::Fence { plan_id, .. }
+            | Self::Prune { plan_id, .. }
             | Self::Unprotect { plan_id, .. } => plan_id,
         }
     }

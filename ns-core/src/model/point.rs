@@ -57,4 +57,15 @@ pub struct RecoveryPoint {
     pub plan: RecoveryPlan,
     /// The group's part of the Source inventory as it was: instances, volumes, networks, rules.
     pub inventory: Inventory,
+    /// The digests of all this, looked at again before a job takes the point.
+    pub manifest: Manifest,
+}
+
+/// What a recovery point is made of, by digest (SHA-256, hexadecimal).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The digest of each part: `plan`, `inventory`, `times`, and `volume/ID` for each volume.
+    pub parts: BTreeMap<String, String>,
+    /// The digest over all of them, which names the point's content.
+    pub digest: String,
 }

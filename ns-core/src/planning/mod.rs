@@ -23,7 +23,8 @@ pub use fence::{plan_fence, plan_unfence};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{
-    PointRemains, plan_point, plan_protect, plan_unprotect, point_snapshot_name, point_volumes, replicated_volumes,
+    PointRemains, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name, point_volumes,
+    replicated_volumes,
 };
 pub use recovery::{RecoveryData, RecoveryInputs, plan_recovery};
 pub use undo::{Done, plan_undo};

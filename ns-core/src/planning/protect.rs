@@ -3,12 +3,13 @@
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use super::home::{Homeward, rejoin};
 use crate::model::{
-    CloudId, Inventory, JobId, ParentPolicy, PointId, PointVolume, RecoveryPlan, RecoveryPoint, ReplicatedVolume,
-    ReplicationId, StorageRef, TaskKey,
+    CloudId, Inventory, JobId, ParentPolicy, PlanId, PointId, PointVolume, RecoveryPlan, RecoveryPoint,
+    ReplicatedVolume, ReplicationId, StorageRef, TaskKey,
 };
 use crate::planted::{self, Bug};
 use crate::provider::Token;
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The volumes of a group's instances, each once.
@@ -221,10 +222,12 @@ pub fn point_volumes(
 }
 
 /// What a recovery point left on both sides, or may have left when its job failed: enough to remove it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PointRemains {
     /// The point.
     pub id: PointId,
+    /// Made under which plan.
+    pub plan_id: PlanId,
     /// The job that made it, or tried to.
     pub job_id: JobId,
     /// Its volumes, with the identity that both sides share.
@@ -236,6 +239,7 @@ impl From<&RecoveryPoint> for PointRemains {
         let volumes = point.volumes.iter();
         Self {
             id: point.id.clone(),
+            plan_id: point.plan_id.clone(),
             job_id: point.job_id.clone(),
             volumes: volumes
                 .map(|(id, part)| (id.clone(), part.replication_id.clone()))
@@ -270,6 +274,24 @@ pub(super) fn forget_points<'a>(
         }
     }
     cleared
+}
+
+/// Whether a job that removes recovery points has removed this one. `done` tells which of its tasks have succeeded.
+#[must_use]
+pub fn forgotten(point: &PointRemains, done: impl Fn(&TaskKey) -> bool) -> bool {
+    let mut parts = point.volumes.keys();
+    parts.all(|id| done(&TaskKey::new(format!("snapshot/{}/{id}", point.id))))
+}
+
+/// Plans the removal of recovery points over the retention count (PLAN-17).
+///
+/// # Errors
+/// `Internal` for a cycle, which would be a fault of this function.
+pub fn plan_prune(points: &[PointRemains]) -> Result<TaskGraph> {
+    let mut graph = TaskGraph::default();
+    forget_points(&mut graph, points, Side::Source);
+    graph.in_order()?;
+    Ok(graph)
 }
 
 /// Plans the end of a plan (PLAN-29): vault clones, snapshots and mirroring go; the Source's volumes stay as they are.

@@ -195,6 +195,7 @@ fn point() -> RecoveryPoint {
         volumes: volumes.collect(),
         plan: plan.clone(),
         inventory: inventory(),
+        manifest: Manifest::default(),
     }
 }
 

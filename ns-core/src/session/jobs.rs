@@ -97,7 +97,7 @@ impl Jobs<'_> {
             refusals.push(e.to_record());
         }
         let work = Work::Recovery(definition.clone());
-        let frozen = match freeze(self.inner(), &work).await {
+        let frozen = match freeze(self.inner(), &work).await.map(|(frozen, _)| frozen) {
             Ok(frozen) => frozen,
             Err(e) if e.kind() == ErrorKind::Refused => {
                 return Ok(Explanation {

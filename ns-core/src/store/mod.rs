@@ -122,7 +122,7 @@ pub trait Store: Debug + Send + Sync {
     async fn release_lease(&self, name: &str, owner: &str) -> Result<()>;
 }
 
-fn version_conflict(kind: &str, id: &str, expected: Option<u64>, found: u64) -> Error {
+pub(crate) fn version_conflict(kind: &str, id: &str, expected: Option<u64>, found: u64) -> Error {
     Error::new(
         ErrorKind::Conflict,
         "store.version",

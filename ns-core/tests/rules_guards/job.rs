@@ -3,7 +3,7 @@ use crate::{exactly, fact};
 use ns_core::ErrorKind::{self, Invalid, NotFound, Refused};
 use ns_core::model::{
     Consistency, DataPoint, ExecutionType, ForceRight, JobDefinition, JobOperation, JobState, JobSummary, JobType,
-    PlanAssessment, PlanReason, PlanStatus, RecoveryPoint, Work,
+    Manifest, PlanAssessment, PlanReason, PlanStatus, RecoveryPoint, Work,
 };
 use ns_core::rules::{DataPointKind, ExecutionKind, JobFacts, MATRIX, check_job, job_exists, job_violations};
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ impl Case {
             volumes: BTreeMap::new(),
             plan: world.plan.clone(),
             inventory: world.source_inventory.clone(),
+            manifest: Manifest::default(),
         };
         Self {
             world,
