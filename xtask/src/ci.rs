@@ -175,13 +175,14 @@ pub(crate) fn e2e(scenario: Scenario) -> Result<()> {
 }
 
 /// Fails over and back against the running lab.
-pub(crate) fn cycle(count: u32, kills: u32) -> Result<()> {
+pub(crate) fn cycle(count: u32, kills: u32, first: u32) -> Result<()> {
     lab_tests_with(
         &["--test", "cycle"],
         1,
         &[
             ("NEVERSTOP_CYCLES", count.to_string()),
             ("NEVERSTOP_KILLS", kills.to_string()),
+            ("NEVERSTOP_FIRST", first.to_string()),
         ],
     )
 }

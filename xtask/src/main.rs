@@ -46,6 +46,9 @@ enum Verb {
         /// How often the engine's process is killed on the way
         #[arg(long, default_value_t = 20)]
         kills: u32,
+        /// Which to begin with: 1 is planned, 2 loses site A by a kill, 3 by a freeze, 4 by a cut; then from the start
+        #[arg(long, default_value_t = 1)]
+        first: u32,
     },
     /// Run seeds of the simulator; the last line is the account. The same seed always gives the same run
     Sim {
@@ -81,7 +84,7 @@ fn main() -> ExitCode {
         Verb::Ci { steps } => ci::run(&steps),
         Verb::Lab(verb) => lab::run(&verb),
         Verb::E2e { scenario } => ci::e2e(scenario),
-        Verb::Cycle { count, kills } => ci::cycle(count, kills),
+        Verb::Cycle { count, kills, first } => ci::cycle(count, kills, first),
         Verb::Sim { args } => ci::simulator("sim", &args),
         Verb::Crash { args } => ci::simulator("crash", &args),
         Verb::Mutants { args } => ci::simulator("mutants", &args),

@@ -5,8 +5,8 @@ use crate::Result;
 use crate::model::{Inventory, PowerState, RecoveryPlan, TaskKey};
 use crate::provider::Ref;
 
-/// Plans the fencing: everything that may write is stopped, then every image is demoted. Nothing is lost by it: which side
-/// wins is decided later, by an operator.
+/// Plans the fencing: every image is demoted at once, which ends the writes also of a server that cannot be stopped (Ceph
+/// facts §2), and the servers are stopped beside it. Nothing is lost by it: which side wins is decided later, by an operator.
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
@@ -17,16 +17,14 @@ pub fn plan_fence(plan: &RecoveryPlan, inventory: &Inventory) -> Result<TaskGrap
             .instances
             .values()
             .filter(|i| i.volume_ids.contains(&v.volume_id));
-        let stops: Vec<TaskKey> = writers
-            .map(|instance| {
-                let stop = Action::StopServer {
-                    side: Side::Source,
-                    server: Ref::Known(instance.id.clone()),
-                    was_running: true,
-                };
-                graph.add(format!("stop/{}", instance.id), stop, [])
-            })
-            .collect();
+        for instance in writers {
+            let stop = Action::StopServer {
+                side: Side::Source,
+                server: Ref::Known(instance.id.clone()),
+                was_running: true,
+            };
+            graph.add(format!("stop/{}", instance.id), stop, []);
+        }
         let demote = Action::Demote {
             side: Side::Source,
             image: ImageRef::Replica(v.replication_id.clone()),
@@ -34,10 +32,6 @@ pub fn plan_fence(plan: &RecoveryPlan, inventory: &Inventory) -> Result<TaskGrap
         };
         let key = graph.add(format!("fence/{}", v.volume_id), demote, []);
         graph.about_volume(&key, &v.volume_id);
-        if let Some(task) = graph.tasks.get_mut(&key) {
-            // A server that cannot be stopped does not keep its volume writable.
-            task.order = stops.into_iter().collect();
-        }
     }
     graph.in_order()?;
     Ok(graph)

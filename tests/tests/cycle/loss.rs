@@ -57,6 +57,13 @@ impl Cycle {
         }
         self.lab.xtask(end, SiteName::A)?;
         self.say("site A is back");
+        if loss == Loss::Killed {
+            // The fake hypervisor forgets its servers, and could not stop them..
+            for name in ["e2e-fake-1", "e2e-fake-2"] {
+                let id = self.server(SiteName::A, name).await?.to_string();
+                self.lab.openstack(SiteName::A, &["server", "reboot", "--hard", &id])?;
+            }
+        }
         self.read_only(SiteName::A).await?;
         // What B wrote is what B has, whatever A had to say.
         let mut markers = Vec::new();
