@@ -318,3 +318,60 @@ async fn two_writers_are_found() {
         "{assessment:#?}"
     );
 }
+
+/// Design "Never a lost byte that was safe": a Source whose cloud is down while its storage works loses nothing. The volumes are
+/// demoted under instances that nobody can stop; when the cloud is back, they are stopped before the way home.
+#[tokio::test]
+async fn a_source_without_its_cloud_is_handed_over_without_loss() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        let written: BTreeMap<CloudId, Beat> = world
+            .sample
+            .servers
+            .iter()
+            .map(|s| (s.boot_volume.clone(), world.sim.heartbeat("a", &s.id).unwrap()))
+            .collect();
+        let faults = world.sim.faults();
+        faults.inject(Fault::new("a", Part::Cloud, Effect::Error(ErrorKind::Unavailable)));
+        let mut request = JobRequest::failover(group, plan);
+        let refused = session.jobs().create(request.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), "failover.source_unreachable");
+        request.force = Some(right("the cloud of site A is down"));
+        let told = session.jobs().explain(&request).await.unwrap();
+        assert_eq!(told.kind, "failover without the Source's cloud");
+        assert!(told.loss.iter().all(|l| l.lost_seconds == Some(0)), "{:?}", told.loss);
+        assert!(
+            told.steps
+                .iter()
+                .all(|s| !s.contains("by force") && !s.contains("stop a server"))
+        );
+        let job = session.jobs().create(request).await.unwrap();
+        world.succeeded(&job).await;
+        let view = session.jobs().view(&job).await.unwrap();
+        let decided: Vec<_> = view.decisions.iter().map(|d| d.kind).collect();
+        assert_eq!(decided, [DecisionKind::CutOff], "{mode:?}");
+        for (volume, beat) in &written {
+            let key = format!("volume/{volume}").into();
+            let made = view.output(&key).unwrap().handle.clone().unwrap();
+            let disk = world.sim.volume_disk("b", &made.id).unwrap();
+            assert_eq!(
+                disk.beat.as_ref(),
+                Some(beat),
+                "{mode:?}: the last write before the demotion"
+            );
+        }
+        for server in &world.sample.servers {
+            assert!(
+                world.sim.heartbeat("a", &server.id).is_err(),
+                "{mode:?}: it writes no more"
+            );
+        }
+        assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+        faults.clear();
+        let offer = session.failback().offer(&job).await.unwrap();
+        let written = beats(&world, &offer.home);
+        come_home(&world, &job, None).await;
+        came_home(&world, &written);
+    }
+}

@@ -198,7 +198,12 @@ impl Runner {
             (JobType::Failover, DataPoint::LatestData) if reach.all() => {
                 self.refresh(&mut frozen, events).await?;
                 self.check_roles(&frozen.plan).await?;
-                RecoveryData::HandOver
+                RecoveryData::HandOver { stop_source: true }
+            }
+            (JobType::Failover, DataPoint::LatestData) if reach.storage => {
+                self.cut_off(d, events)?;
+                self.check_roles(&frozen.plan).await?;
+                RecoveryData::HandOver { stop_source: false }
             }
             (JobType::Failover, DataPoint::LatestData) => {
                 epoch = self.force(d, &frozen, reach, events).await?;
@@ -273,6 +278,42 @@ impl Runner {
         Ok(())
     }
 
+    /// What lets a job go on although the Source, or a part of it, does not answer.
+    fn right(d: &JobDefinition) -> Result<&ForceRight> {
+        d.force.as_ref().filter(|f| f.accepts_data_loss).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                "failover.source_unreachable",
+                "the Source does not answer, so it cannot be shown that it has stopped writing",
+            )
+            .with_field("force")
+            .with_remedy("bring the Source back, or give a force right that accepts the loss of unreplicated writes")
+        })
+    }
+
+    /// The Source's cloud does not answer and its storage does: its volumes are handed over all the same, without loss. The
+    /// instances may run on there, and write no more.
+    fn cut_off(&self, d: &JobDefinition, events: &mut Vec<Event>) -> Result<()> {
+        let right = Self::right(d)?;
+        let facts = vec![
+            "Source cloud answers: false; Source storage answers: true".to_owned(),
+            "the volumes are demoted under their instances: every write made until then arrives, and none is made after"
+                .to_owned(),
+        ];
+        events.insert(0, self.decided(DecisionKind::CutOff, right, facts));
+        Ok(())
+    }
+
+    fn decided(&self, kind: DecisionKind, right: &ForceRight, facts: Vec<String>) -> Event {
+        Event::Decided {
+            decision: format!("{}-{}", self.journal.view.id, self.journal.view.position + 1),
+            kind,
+            operator: right.operator.clone(),
+            reason: right.reason.clone(),
+            facts,
+        }
+    }
+
     /// The Source cannot be shown to have stopped: only an operator's right lets the job go on. The decision is journalled
     /// with what is known of the loss. Gives the epoch of the forced promotion.
     async fn force(
@@ -287,15 +328,9 @@ impl Runner {
             reason: String::new(),
             accepts_data_loss: true,
         };
-        let right = d.force.as_ref().filter(|f| f.accepts_data_loss);
-        let Some(right) = right.or_else(|| planted::is(Bug::ForceUnasked).then_some(&unasked)) else {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "failover.source_unreachable",
-                "the Source does not answer, so it cannot be shown that it has stopped writing",
-            )
-            .with_field("force")
-            .with_remedy("bring the Source back, or give a force right that accepts the loss of unreplicated writes"));
+        let right = match Self::right(d) {
+            Err(_) if planted::is(Bug::ForceUnasked) => &unasked,
+            right => right?,
         };
         let storage = self.inner.providers(&frozen.plan.target_cluster)?.storage;
         let now = self.inner.clock.now();
@@ -329,16 +364,7 @@ impl Runner {
         if planted::is(Bug::ForceUnrecorded) {
             return Ok(epoch);
         }
-        events.insert(
-            0,
-            Event::Decided {
-                decision: format!("{}-{}", self.journal.view.id, self.journal.view.position + 1),
-                kind: DecisionKind::ForcePromote,
-                operator: right.operator.clone(),
-                reason: right.reason.clone(),
-                facts,
-            },
-        );
+        events.insert(0, self.decided(DecisionKind::ForcePromote, right, facts));
         Ok(epoch)
     }
 
@@ -410,7 +436,7 @@ impl Runner {
                 .iter()
                 .map(|(id, s)| format!("instance {id}: {s:?}"))
                 .collect(),
-            DecisionKind::ForcePromote | DecisionKind::GiveUpCopies => Vec::new(),
+            DecisionKind::ForcePromote | DecisionKind::CutOff | DecisionKind::GiveUpCopies => Vec::new(),
         }
     }
 

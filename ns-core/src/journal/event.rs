@@ -60,6 +60,8 @@ pub enum PhaseKind {
 pub enum DecisionKind {
     /// To promote although the Source may be primary.
     ForcePromote,
+    /// To demote the Source's volumes under instances that cannot be stopped, because their cloud does not answer.
+    CutOff,
     /// To roll a failover back (OPEN-26); the facts say what becomes of writes made on the Target since.
     Rollback,
     /// To leave what could not be removed (SM-51).

@@ -27,7 +27,11 @@ pub enum RecoveryData<'a> {
         stop_source: bool,
     },
     /// The replicas, after the Source was stopped and demoted and every write has arrived.
-    HandOver,
+    HandOver {
+        /// Whether the instances are stopped first. They cannot be when their cloud does not answer: then the demotion ends their
+        /// writes.
+        stop_source: bool,
+    },
     /// The replicas as they are, by an operator's decision.
     Forced {
         /// The journalled decision.
@@ -292,7 +296,7 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &Clo
             let task = graph.add(format!("clone/{id}"), clone, []);
             (ImageRef::OutputOf(task.clone()), task)
         }
-        RecoveryData::HandOver => hand_over(graph, inputs, volume)?,
+        RecoveryData::HandOver { stop_source } => hand_over(graph, inputs, volume, stop_source)?,
         RecoveryData::Forced {
             decision,
             epoch,
@@ -371,8 +375,14 @@ fn volume(
     Ok(key)
 }
 
-/// The planned hand-over of one volume: a first shipment while the guests still run, then stop, demote, arrival, promote.
-fn hand_over(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, volume: &Volume) -> Result<(ImageRef, TaskKey)> {
+/// The hand-over of one volume: a first shipment while the guests still run, then stop, demote, arrival, promote. With `stop`
+/// unset the guests are cut off from the volume by its demotion.
+fn hand_over(
+    graph: &mut TaskGraph,
+    inputs: &RecoveryInputs<'_>,
+    volume: &Volume,
+    stop: bool,
+) -> Result<(ImageRef, TaskKey)> {
     let id = &volume.id;
     let image = ImageRef::Replica(replication_id(inputs, id)?);
     let ship = graph.add(
@@ -394,7 +404,7 @@ fn hand_over(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, volume: &Volume
         [&ship],
     );
     let mut stops = Vec::new();
-    for instance in writers(inputs, id) {
+    for instance in writers(inputs, id).filter(|_| stop) {
         let stop = stop_source(graph, instance);
         // Guests stop only when the bulk of their data is over: the pause is as short as the last delta.
         if let Some(task) = graph.tasks.get_mut(&stop) {

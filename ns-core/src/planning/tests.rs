@@ -246,7 +246,7 @@ fn comes_after(graph: &TaskGraph, later: &str, earlier: &str) -> bool {
 #[test]
 fn hand_over_promotes_only_what_nobody_can_write_to() {
     for only in [ALL, &["db1"]] {
-        let graph = recovery(RecoveryData::HandOver, false, only);
+        let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, only);
         for (volume, writers) in [("v-db1", vec!["db1"]), ("v-shared", vec!["db1", "db2"])] {
             let promote = format!("promote/{volume}");
             assert!(comes_after(&graph, &promote, &format!("demoted/{volume}")));
@@ -336,14 +336,14 @@ fn forced_failover_does_not_depend_on_the_source() {
 /// PLAN-07: an instance is made only when those before it have ended, and a failed one does not hold it up.
 #[test]
 fn boot_order_orders_without_making_dependent() {
-    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, ALL);
     let web = &graph.tasks[&TaskKey::new("server/web")];
     assert_eq!(
         web.order,
         BTreeSet::from([TaskKey::new("server/db1"), TaskKey::new("server/db2")])
     );
     assert!(!comes_after(&graph, "server/web", "server/db1"));
-    let alone = recovery(RecoveryData::HandOver, false, &["web"]);
+    let alone = recovery(RecoveryData::HandOver { stop_source: true }, false, &["web"]);
     assert!(
         alone.tasks[&TaskKey::new("server/web")].order.is_empty(),
         "who is left out is not waited for"
@@ -356,7 +356,7 @@ fn boot_order_orders_without_making_dependent() {
 fn servers_that_share_a_volume_are_made_one_by_one() {
     let order = |graph: &TaskGraph, server: &str| graph.tasks[&TaskKey::new(format!("server/{server}"))].order.clone();
     let after = |server: &str| BTreeSet::from([TaskKey::new(format!("server/{server}"))]);
-    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, ALL);
     let orders = (order(&graph, "db1"), order(&graph, "db2"));
     assert!(
         orders == (after("db2"), BTreeSet::new()) || orders == (BTreeSet::new(), after("db1")),
@@ -366,7 +366,7 @@ fn servers_that_share_a_volume_are_made_one_by_one() {
     for (first, then) in [("db1", "db2"), ("db2", "db1")] {
         let mut plan = plan();
         plan.mapping.instances.entry(id(then)).or_default().boot_after = BTreeSet::from([id(first)]);
-        let graph = recovery_of(&plan, RecoveryData::HandOver, false, ALL);
+        let graph = recovery_of(&plan, RecoveryData::HandOver { stop_source: true }, false, ALL);
         assert_eq!(
             (order(&graph, first), order(&graph, then)),
             (BTreeSet::new(), after(first))
@@ -377,7 +377,7 @@ fn servers_that_share_a_volume_are_made_one_by_one() {
 /// OPEN-15: a flavour of the same size is used; the group named `default` cannot be made and gets another name.
 #[test]
 fn flavours_match_by_size_and_security_groups_keep_their_rules() {
-    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, ALL);
     let Action::Create {
         spec: Spec::Server { flavor, .. },
         ..
@@ -408,7 +408,7 @@ fn a_hole_in_the_mapping_names_its_field() {
         instances: &BTreeSet::from([id("web")]),
         inventory: &inventory,
         target_flavors: &flavors,
-        data: RecoveryData::HandOver,
+        data: RecoveryData::HandOver { stop_source: true },
         isolated: false,
         home: None,
         suffix: "x",
@@ -483,7 +483,7 @@ fn check_undo(graph: &TaskGraph, ran: &BTreeSet<TaskKey>) {
 /// SM-57: rollback of a planned failover hands the volume back: name, demotion, arrival, promotion, then the guests start.
 #[test]
 fn undo_of_a_hand_over_is_a_hand_over_the_other_way() {
-    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, ALL);
     let ran = graph.tasks.keys().cloned().collect();
     check_undo(&graph, &ran);
     let done: Vec<Done<'_>> = graph
@@ -554,7 +554,7 @@ fn confirm_flattens_clones_only() {
             },
             2,
         ),
-        (RecoveryData::HandOver, 0),
+        (RecoveryData::HandOver { stop_source: true }, 0),
     ] {
         let graph = recovery(data, false, ALL);
         let handle = Handle {
@@ -635,7 +635,7 @@ proptest! {
         let point = point();
         let data = match kind {
             0 => RecoveryData::Point { point: &point, stop_source: false },
-            1 => RecoveryData::HandOver,
+            1 => RecoveryData::HandOver { stop_source: true },
             _ => RecoveryData::Forced { decision: "d", epoch: 1, stop_source: false },
         };
         let graph = recovery(data, kind == 0, ALL);
@@ -658,7 +658,7 @@ proptest! {
 /// Tokens and marks are plain text in graphs: a graph survives being written and read.
 #[test]
 fn graphs_survive_the_journal() {
-    let graph = recovery(RecoveryData::HandOver, false, ALL);
+    let graph = recovery(RecoveryData::HandOver { stop_source: true }, false, ALL);
     let text = serde_json::to_string(&graph).unwrap();
     assert_eq!(serde_json::from_str::<TaskGraph>(&text).unwrap(), graph);
     let mark = MarkRef::Known(Mark::new("m"));

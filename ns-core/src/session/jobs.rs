@@ -133,8 +133,16 @@ impl Jobs<'_> {
             ),
             (None, _) if planned => (
                 "planned failover",
-                RecoveryData::HandOver,
+                RecoveryData::HandOver { stop_source: true },
                 vec!["the Source's demotion is seen on the Target before the promotion".to_owned()],
+            ),
+            (None, _) if reach.storage => (
+                "failover without the Source's cloud",
+                RecoveryData::HandOver { stop_source: false },
+                vec![
+                    "an operator's decision: the volumes are demoted under instances that cannot be stopped".to_owned(),
+                    "the Source's demotion is seen on the Target before the promotion".to_owned(),
+                ],
             ),
             (None, _) => (
                 "forced failover",
@@ -174,11 +182,11 @@ impl Jobs<'_> {
         for v in frozen.plan.volumes.values() {
             let synced_to = match &frozen.point {
                 Some(point) => Some(point.taken_at),
-                None if planned => Some(now),
+                None if reach.storage => Some(now),
                 None => self.synced_to(&frozen, &v.replication_id).await?,
             };
             let lost_seconds = synced_to.map(|t| {
-                if planned && latest {
+                if reach.storage && latest {
                     0
                 } else {
                     now.duration_since(t).as_secs()
