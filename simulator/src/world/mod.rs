@@ -469,6 +469,7 @@ fn work(view: &JobView) -> String {
         Work::Protect { .. } => "protect".to_owned(),
         Work::Point { .. } => "point".to_owned(),
         Work::Fence { .. } => "fence".to_owned(),
+        Work::Prune { .. } => "prune".to_owned(),
         Work::Unprotect { .. } => "unprotect".to_owned(),
     }
 }
