@@ -28,7 +28,7 @@ mod settings;
 mod takeover;
 mod watch;
 
-pub use records::{Evidence, FailbackOffer, VolumeEpoch};
+pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};

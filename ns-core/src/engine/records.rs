@@ -1,6 +1,13 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
-use crate::model::{ClusterId, Home, JobId, PlanId, ReplicationId};
+use super::remote::Note;
+use super::watch::TwoWriters;
+use crate::model::{
+    Cluster, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan, RecoveryPoint,
+    ReplicationId,
+};
+use crate::planning::PointRemains;
+use crate::report::RecoveryReport;
 use crate::store::{Record, Store, Write};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -8,21 +15,55 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The kinds of documents.
-pub(crate) mod kinds {
-    pub(crate) const CLUSTER: &str = "cluster";
-    pub(crate) const INVENTORY: &str = "inventory";
-    pub(crate) const GROUP: &str = "group";
-    pub(crate) const PLAN: &str = "plan";
-    pub(crate) const POINT: &str = "point";
+/// Names each kind of document with the type that its body has.
+macro_rules! documents {
+    ($($(#[$doc:meta])* $name:ident: $body:ty = $kind:literal),* $(,)?) => {
+        /// The kinds of documents.
+        pub(crate) mod kinds {
+            $($(#[$doc])* pub(crate) const $name: &str = $kind;)*
+        }
+
+        /// Every kind of document that an engine stores.
+        pub const DOCUMENTS: &[&str] = &[$($kind),*];
+
+        /// Reads a stored document as the engine does, and gives it as this version would write it: to look whether a store
+        /// can be read before it is used, e.g. after it was restored or written by an earlier version.
+        ///
+        /// # Errors
+        /// `Corrupt` when it cannot be read; `NotFound` when there is no such kind.
+        pub fn reread(kind: &str, id: &str, body: &str) -> Result<String> {
+            match kind {
+                $($kind => again::<$body>(kind, id, body),)*
+                _ => Err(Error::new(
+                    ErrorKind::NotFound,
+                    "record.kind",
+                    format!("no document is of the kind {kind}"),
+                )),
+            }
+        }
+    };
+}
+
+documents! {
+    CLUSTER: Cluster = "cluster",
+    INVENTORY: Inventory = "inventory",
+    GROUP: ProtectionGroup = "group",
+    PLAN: RecoveryPlan = "plan",
+    POINT: RecoveryPoint = "point",
     /// What is left of a recovery point that cannot be chosen any more, or never could: to be removed from both sides.
-    pub(crate) const EXPIRED: &str = "expired-point";
-    pub(crate) const JOB: &str = "job";
-    pub(crate) const REPORT: &str = "report";
-    pub(crate) const EPOCH: &str = "epoch";
-    pub(crate) const TWO_WRITERS: &str = "two-writers";
-    pub(crate) const FAILBACK: &str = "failback";
-    pub(crate) const ORDER: &str = "order";
+    EXPIRED: PointRemains = "expired-point",
+    JOB: JobSummary = "job",
+    REPORT: RecoveryReport = "report",
+    EPOCH: VolumeEpoch = "epoch",
+    TWO_WRITERS: TwoWriters = "two-writers",
+    FAILBACK: FailbackOffer = "failback",
+    ORDER: Note = "order",
+}
+
+fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {
+    let value: T = serde_json::from_str(body).map_err(|e| unreadable(kind, id, e))?;
+    serde_json::to_string(&value)
+        .map_err(|e| Error::new(ErrorKind::Internal, "record.encode", e.to_string()).with("kind", kind))
 }
 
 /// Why it was safe, or allowed, to let a side write: the grade of evidence behind a promotion, best first.

@@ -23,8 +23,9 @@ pub(crate) struct Order {
     note: Note,
 }
 
+/// What is stored of an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Note {
+pub(super) struct Note {
     job: JobId,
     ask: Ask,
     actor: String,

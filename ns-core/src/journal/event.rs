@@ -233,3 +233,40 @@ pub enum Event {
         digest: String,
     },
 }
+
+impl Event {
+    /// Every kind of event, as the journal names it.
+    pub const KINDS: [&'static str; 12] = [
+        "created",
+        "frozen",
+        "transition",
+        "deadline_moved",
+        "planned",
+        "decided",
+        "intent",
+        "progress",
+        "outcome",
+        "skipped",
+        "noted",
+        "reported",
+    ];
+
+    /// Its kind. A new kind of event gets the next place in [`Event::KINDS`].
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => Self::KINDS[0],
+            Self::Frozen { .. } => Self::KINDS[1],
+            Self::Transition { .. } => Self::KINDS[2],
+            Self::DeadlineMoved { .. } => Self::KINDS[3],
+            Self::Planned { .. } => Self::KINDS[4],
+            Self::Decided { .. } => Self::KINDS[5],
+            Self::Intent { .. } => Self::KINDS[6],
+            Self::Progress { .. } => Self::KINDS[7],
+            Self::Outcome { .. } => Self::KINDS[8],
+            Self::Skipped { .. } => Self::KINDS[9],
+            Self::Noted { .. } => Self::KINDS[10],
+            Self::Reported { .. } => Self::KINDS[11],
+        }
+    }
+}

@@ -19,11 +19,15 @@ pub enum Tampering {
     End,
 }
 
+/// A document as it was once put: kind, id and body.
+pub type Put = (String, String, String);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Recorder {
     store: MemoryStore,
     summaries: Mutex<Vec<JobSummary>>,
+    puts: Mutex<Vec<Put>>,
     tampering: Mutex<Option<Tampering>>,
 }
 
@@ -31,6 +35,11 @@ impl Recorder {
     /// Every summary of a job that was ever committed, in order.
     pub fn summaries(&self) -> Vec<JobSummary> {
         self.summaries.lock().unwrap().clone()
+    }
+
+    /// Every document that was ever committed, in order.
+    pub fn puts(&self) -> Vec<Put> {
+        self.puts.lock().unwrap().clone()
     }
 
     pub fn tamper(&self, how: Option<Tampering>) {
@@ -55,7 +64,15 @@ impl Store for Recorder {
                 _ => None,
             })
             .collect();
+        let puts: Vec<Put> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Put { kind, id, body, .. } => Some((kind.clone(), id.clone(), body.clone())),
+                _ => None,
+            })
+            .collect();
         self.store.commit(writes).await?;
+        self.puts.lock().unwrap().extend(puts);
         self.summaries.lock().unwrap().extend(summaries);
         Ok(())
     }
