@@ -12,6 +12,7 @@ use ns_core::session::JobRequest;
 use ns_core::sim::{Effect, Fault, Part, SimClock};
 use ns_core::store::BreakWhen;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Data safety 2, UI-20, OPEN-17: a drill boots what the point holds, replication is not touched, and nothing is left.
 #[tokio::test]
@@ -304,6 +305,12 @@ enum Story {
 async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
     let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
     let before = world.dumps();
+    let boots = |world: &World| -> Vec<_> {
+        let disk = |v| world.sim.volume_disk("a", v).unwrap().boots;
+        world.sample.servers.iter().map(|s| disk(&s.boot_volume)).collect()
+    };
+    let booted = boots(&world);
+    let handed_back = matches!(story, Story::FailoverAndRollback);
     let request = match story {
         Story::DrillAndRollback => JobRequest::drill(group, plan),
         _ => JobRequest::failover(group, plan),
@@ -328,6 +335,10 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
         }
         let summary = settled.unwrap();
         assert_eq!(summary.result, Some(ResultCode::Success), "{story}");
+        if handed_back && summary.state == JobState::Completed {
+            // What is written on B from now on takes its time to A.
+            world.sim.tune(|t| t.mirror_poll = Duration::from_secs(300));
+        }
         match summary.state {
             JobState::Finished => break,
             // The answer may be lost with the engine; what was asked is in the journal, or is asked again.
@@ -341,6 +352,15 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
         assert_eq!(servers, world.sample.servers.len(), "{story}: each server once");
     } else {
         world.same_but_for_writes(&before, &story);
+    }
+    if handed_back {
+        // Each guest booted on B and then on A, and knows of both: what it wrote on B came back.
+        for (was, is) in booted.iter().zip(boots(&world)) {
+            assert!(
+                is >= was + 2,
+                "{story}: writes of B are lost: {was} boots before, {is} now"
+            );
+        }
     }
     // An engine that goes on would let its world's time run on as fast as it can, beside the plays that follow.
     world.engine.shutdown().await;

@@ -267,10 +267,19 @@ impl Attempt {
             } => {
                 let storage = &self.on(*side)?.storage;
                 let image = self.image(storage, image).await?;
-                if *only_if_primary && self.role(storage, &image).await? != Role::Primary {
+                let role = self.role(storage, &image).await?;
+                if *only_if_primary && !matches!(role, Role::Primary | Role::Secondary) {
                     return Ok(nothing);
                 }
-                let mark = storage.demote(&image).await?;
+                let mark = match storage.demote(&image).await {
+                    Ok(mark) => mark,
+                    // It was never promoted. One that was demoted by an engine that died before it could say so gives its mark
+                    // again: the other side must not be promoted before that has arrived.
+                    Err(e) if *only_if_primary && role == Role::Secondary && e.kind() == ErrorKind::Refused => {
+                        return Ok(nothing);
+                    }
+                    Err(e) => return Err(e),
+                };
                 Ok(TaskOutput {
                     mark: Some(mark),
                     image: Some(image),
