@@ -110,6 +110,25 @@ async fn failback_leaves_everything_as_before_the_failover() {
     }
 }
 
+/// PLAN-40: what the replication services reported before a hand-over does not count after it. A job may be made at once.
+#[tokio::test]
+async fn a_plan_is_normal_right_after_a_rollback() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        let failover = JobRequest::failover(group.clone(), plan.clone());
+        let job = session.jobs().create(failover).await.unwrap();
+        world.succeeded(&job).await;
+        // Long enough for reports that call the Target primary.
+        world.clock.sleep(Duration::from_secs(90)).await;
+        assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
+        let assessment = session.plans().assess(&plan).await.unwrap();
+        assert_eq!(assessment.status, PlanStatus::Normal, "{mode:?}: {assessment:#?}");
+        let drill = session.jobs().create(JobRequest::drill(group, plan)).await.unwrap();
+        world.succeeded(&drill).await;
+    }
+}
+
 /// A failback that is rolled back leaves the instances where they ran, protected.
 #[tokio::test]
 async fn a_failback_rolls_back() {

@@ -2,13 +2,13 @@
 
 use super::{Page, Session};
 use crate::engine::kinds;
-use crate::engine::{TwoWriters, put};
+use crate::engine::{Evidence, TwoWriters, VolumeEpoch, put};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
     ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
     Work,
 };
-use crate::provider::{ReplicationPhase, StorageReport, Token};
+use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
 use crate::{Result, rules};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -282,8 +282,17 @@ impl Plans<'_> {
                 mirroring.insert(v.volume_id.clone(), rules::Mirroring::Abnormal { reason });
                 continue;
             }
+            let epoch = records
+                .find::<VolumeEpoch>(kinds::EPOCH, v.replication_id.as_str())
+                .await?;
             let phase = match storage.find_replica(&v.replication_id).await? {
-                Some(image) => storage.status(&image).await?.phase,
+                Some(image) => {
+                    let status = storage.status(&image).await?;
+                    match epoch {
+                        Some((epoch, _)) if is_before(&status, &epoch) => ReplicationPhase::Replicating,
+                        _ => status.phase,
+                    }
+                }
                 None => ReplicationPhase::Unknown,
             };
             let state = match phase {
@@ -381,4 +390,12 @@ fn job_tenants(jobs: &[JobSummary], target: &Inventory) -> BTreeSet<CloudId> {
         .filter(|t| ours(&t.tags))
         .map(|t| t.id.clone())
         .collect()
+}
+
+/// Whether a report on a replica was made before the other side became the writer: it tells of a time that is over. The job
+/// that handed the volume over has proved that the replica follows.
+fn is_before(status: &ReplicationStatus, epoch: &VolumeEpoch) -> bool {
+    status.role == Role::Secondary
+        && matches!(epoch.evidence, Evidence::Began | Evidence::HandedOver)
+        && status.reported_at.is_some_and(|at| at < epoch.since)
 }
