@@ -359,6 +359,8 @@ impl Teller {
             (JobState::Completed, _) => JobOperation::Rollback,
             (_, Some(ClearOperation::Confirm)) if tries < 6 => JobOperation::RetryConfirm,
             (_, Some(ClearOperation::Confirm)) => JobOperation::CancelConfirm,
+            // What its owner destroyed cannot be put back; the report lists what is left.
+            _ if tries > 8 && self.world.somebody_destroyed() => JobOperation::IgnoreRollback,
             _ => JobOperation::RetryRollback,
         };
         if tries > 0 {

@@ -112,6 +112,7 @@ impl Audit {
             .inventory
             .instances
             .values()
+            .filter(|i| point.plan.mapping.instances.contains_key(&i.id))
             .flat_map(|i| i.volume_ids.clone())
             .collect::<Vec<_>>()
         {

@@ -150,6 +150,8 @@ impl World {
         let clock = NodeClock::new(self.shared.clock.clone(), node.life.clone(), node.ahead.clone());
         let mut settings = Settings::default();
         settings.poll = Duration::from_secs(5);
+        // Copies of kilobytes: an hour is as good as the day that real ones may take.
+        settings.copy_limit = Duration::from_secs(3600);
         let engine = Engine::builder(Arc::new(store))
             .clock(Arc::new(clock))
             .ids(self.ids.clone())
