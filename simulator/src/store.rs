@@ -1,4 +1,4 @@
-//! The store as one engine process sees it: a [`MemoryStore`] that all processes share, behind faults of disk and network.
+//! The store as one engine process sees it: a `MemoryStore` that all processes share, behind faults of disk and network.
 //! What was written damaged can be found out by nobody but the engine; what it was before is kept for the operator who
 //! restores it.
 
