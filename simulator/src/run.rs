@@ -5,8 +5,9 @@
 use crate::story::{End, Order, Scenario};
 use crate::teller::Teller;
 use crate::world::Outcome;
-use ns_core::model::{JobOperation, JobState, RecoveryPlan, ResultCode};
+use ns_core::model::{JobOperation, JobState, PointId, RecoveryPlan, RecoveryPoint, ResultCode};
 use ns_core::session::JobRequest;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
 /// Runs a scenario to its end.
@@ -160,7 +161,9 @@ async fn protected(teller: &mut Teller) {
         return;
     }
     for plan in teller.world.records::<RecoveryPlan>("plan").await {
-        let before = teller.world.points().await.len();
+        let before: BTreeSet<PointId> = teller.world.points().await.into_iter().map(|p| p.id).collect();
+        // Retention may take an old one away in the same moment.
+        let is_new = |points: Vec<RecoveryPoint>| points.iter().any(|p| !before.contains(&p.id));
         // Replication that was away needs its time to come back, and the first try may tell so.
         for _ in 0..4 {
             if let Some(session) = teller.world.session() {
@@ -168,12 +171,12 @@ async fn protected(teller: &mut Teller) {
                 teller.refusal("point", made.err().as_ref());
             }
             teller.settle(4 * 3600).await;
-            if teller.world.points().await.len() > before {
+            if is_new(teller.world.points().await) {
                 break;
             }
             teller.world.pass(300).await;
         }
-        if teller.world.points().await.len() == before {
+        if !is_new(teller.world.points().await) {
             teller.world.violation(
                 "protected",
                 format!("{} holds no new point although everything works", plan.id),
