@@ -22,6 +22,10 @@ use tokio::sync::Mutex;
 /// Between two tries of a promote that the storage does not accept yet.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How long a forced promotion is watched before it is believed (journal mode), and how often it is made.
+const LASTS: Duration = Duration::from_secs(3);
+const TRIES: usize = 5;
+
 impl Ceph {
     pub(crate) async fn demote_image(&self, image: &ImageSpec) -> Result<Mark> {
         let info = self.rbd.must_info(image).await?;
@@ -212,7 +216,10 @@ impl Ceph {
         }
         tracing::warn!(%image, decision = decision.id, operator = decision.operator, "forced promotion");
         match self.ending_to_force(image, &info).await? {
-            Ending::Whole => match self.try_force(image, self.config().limits.force_promote_seconds).await {
+            Ending::Whole => match self
+                .force(image, &info, self.config().limits.force_promote_seconds)
+                .await
+            {
                 Err(error) if error.code() == "ceph.deadline" => {}
                 result => return result,
             },
@@ -221,7 +228,7 @@ impl Ceph {
             _ => {
                 if self.wait_let_go(image, &info).await? {
                     return self
-                        .try_force(image, self.config().limits.force_promote_stopped_seconds)
+                        .force(image, &info, self.config().limits.force_promote_stopped_seconds)
                         .await;
                 }
             }
@@ -242,7 +249,7 @@ impl Ceph {
         let stopped = self.stop_daemon(daemon).await.map_err(|e| e.with("image", image))?;
         let result = match self.ending_to_force(image, &info).await {
             Ok(_) => {
-                self.try_force(image, self.config().limits.force_promote_stopped_seconds)
+                self.force(image, &info, self.config().limits.force_promote_stopped_seconds)
                     .await
             }
             Err(error) => Err(error),
@@ -290,6 +297,29 @@ impl Ceph {
             self.rbd.hook("stop rbd-mirror", &daemon.stop).await?;
         }
         Ok(stopped)
+    }
+
+    /// A forced promotion that lasts. In journal mode a daemon that is about to end its first copy takes one back a moment after
+    /// the storage called it done (seen in the lab): it is looked at for a while, and made again.
+    async fn force(&self, image: &ImageSpec, info: &Info, seconds: u64) -> Result<()> {
+        let taken_back = async || Ok(self.rbd.must_info(image).await?.role() != Role::Primary);
+        for _ in 0..TRIES {
+            match self.try_force(image, seconds).await {
+                Err(error) if error.code() == "ceph.not_promoted" => continue,
+                result => result?,
+            }
+            if info.mode() != Some(ReplicationMode::Journal) || !self.wait_until(LASTS, RETRY, taken_back).await? {
+                return Ok(());
+            }
+            tracing::warn!(%image, "the forced promotion was taken back");
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "ceph.promotion_taken_back",
+            "this side's rbd-mirror takes the forced promotion back",
+        )
+        .with("image", image)
+        .with_remedy("stop this side's rbd-mirror, promote again, then start it"))
     }
 
     async fn try_force(&self, image: &ImageSpec, seconds: u64) -> Result<()> {
