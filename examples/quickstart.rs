@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use ns_core::model::{JobOperation, JobState, OwnerGroupId};
 use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page};
-use ns_core::sim::{SimClock, SimWorld};
+use ns_core::sim::{SimClock, SimStore, SimWorld};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session};
 use ns_examples::{follow_from, must_succeed};
@@ -27,8 +27,8 @@ async fn main() -> Result<()> {
         storage: world.storage(site),
     };
 
-    let store = Arc::new(SqliteStore::open(folder.join("neverstop.db"))?);
-    let engine = Engine::builder(store).clock(clock).build()?;
+    let store = SimStore::new(SqliteStore::open(folder.join("neverstop.db"))?, (*clock).clone());
+    let engine = Engine::builder(Arc::new(store)).clock(clock).build()?;
     engine.start().await?;
     let session = engine.session(Actor::new("operator"));
 

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 struct Gate {
     store: Arc<Recorder>,
     open: watch::Sender<bool>,
+    /// Shut, only leases wait.
+    leases: watch::Sender<bool>,
     /// Commits that were refused because the lease had passed on.
     refused: AtomicUsize,
 }
@@ -53,6 +55,7 @@ impl Store for Gate {
         self.pass().await.journal(job, from, limit).await
     }
     async fn lease(&self, name: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<u64>> {
+        self.leases.subscribe().wait_for(|open| *open).await.unwrap();
         self.pass().await.lease(name, owner, now, until).await
     }
     async fn holder(&self, name: &str) -> Result<Option<Lease>> {
@@ -80,6 +83,7 @@ impl Nodes {
         let gate = Arc::new(Gate {
             store: world.store.clone(),
             open: watch::channel(true).0,
+            leases: watch::channel(true).0,
             refused: AtomicUsize::new(0),
         });
         let a = node(&world, gate.clone(), "node-a").await;
@@ -297,6 +301,28 @@ async fn a_command_to_a_silent_owner_is_withdrawn() {
         "nobody had it in between: it goes on"
     );
     assert_eq!(nodes.gate.refused.load(Ordering::Relaxed), 0);
+    nodes.a.shutdown().await;
+}
+
+/// While the store is too slow to renew the lease nothing is begun, and nothing has failed when it is renewed after all.
+#[tokio::test]
+async fn a_lease_that_is_renewed_late_costs_no_attempt() {
+    let nodes = Nodes::new().await;
+    nodes.world.sim.tune(|t| t.cloud_write = Duration::from_secs(20));
+    nodes.a.start().await.unwrap();
+    let job = session(&nodes.a).jobs().create(nodes.drill()).await.unwrap();
+    until(&nodes.a, &job, JobState::Running).await;
+    nodes.gate.leases.send_replace(false);
+    nodes.world.clock.sleep(Duration::from_secs(300)).await;
+    let held = session(&nodes.a).jobs().get(&job).await.unwrap();
+    nodes.world.clock.sleep(Duration::from_secs(300)).await;
+    let still = session(&nodes.a).jobs().get(&job).await.unwrap();
+    assert_eq!((still.state, still.position), (JobState::Running, held.position));
+    nodes.gate.leases.send_replace(true);
+    let done = session(&nodes.a).jobs().wait(&job).await.unwrap();
+    assert_eq!(done.result, Some(ResultCode::Success));
+    let view = session(&nodes.a).jobs().view(&job).await.unwrap();
+    assert!(view.tasks.values().all(|t| t.attempts <= 1), "{:?}", view.tasks);
     nodes.a.shutdown().await;
 }
 

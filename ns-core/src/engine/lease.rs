@@ -7,6 +7,7 @@
 
 use super::Inner;
 use crate::model::JobId;
+use crate::ports::Clock;
 use crate::store::{Lease, Write};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ impl JobLease {
         }
     }
 
-    /// To see whether the lease lasts: see [`lasts`].
+    /// To see whether the lease lasts: see [`lasting`].
     pub(super) fn until(&self) -> watch::Receiver<Option<Timestamp>> {
         self.until.clone()
     }
@@ -85,11 +86,7 @@ impl JobLease {
     pub(super) fn check(&self) -> Result<()> {
         match *self.until.borrow() {
             Some(_) => Ok(()),
-            None => Err(Error::new(
-                ErrorKind::Conflict,
-                "store.lease",
-                "another engine runs this job now",
-            )),
+            None => Err(lost()),
         }
     }
 
@@ -113,9 +110,23 @@ impl JobLease {
     }
 }
 
-/// Whether a lease that is watched has not ended by this engine's clock.
-pub(super) fn lasts(until: &watch::Receiver<Option<Timestamp>>, now: Timestamp) -> bool {
-    until.borrow().is_some_and(|until| now < until)
+/// Waits until a lease that is watched has not ended by this engine's clock. A store that was slow to renew it costs time
+/// then, not an attempt.
+///
+/// # Errors
+/// `Conflict` (`store.lease`) when somebody else has it, or nobody renews it any more.
+pub(super) async fn lasting(until: &mut watch::Receiver<Option<Timestamp>>, clock: &dyn Clock) -> Result<()> {
+    match until
+        .wait_for(|until| until.is_none_or(|until| clock.now() < until))
+        .await
+    {
+        Ok(until) if until.is_some() => Ok(()),
+        _ => Err(lost()),
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Conflict, "store.lease", "another engine runs this job now")
 }
 
 async fn renew(inner: &Inner, name: &str) -> Result<Option<(u64, Timestamp)>> {
@@ -146,7 +157,7 @@ async fn keep(
                 told.send_replace(None);
                 return;
             }
-            // The next turn comes before the lease ends, and the one after; then calls to clouds are held back.
+            // The next turn comes before the lease ends, and the one after; then calls to clouds wait.
             Err(error) => tracing::warn!(lease = name, %error, "the lease could not be renewed"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::leftovers::{self, Leftover};
 use crate::journal::{DecisionKind, JobView, PhaseKind, TaskState, TaskStatus};
-use crate::model::{CloudId, InstanceRecoveryState, JobOperation, TaskKey, Work};
+use crate::model::{CloudId, InstanceRecoveryState, JobOperation, TaskKey};
 use crate::planning::{Side, Task};
 use crate::report::{
     DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput, TaskPart, VolumePart,
@@ -28,14 +28,7 @@ pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Times
     let leftovers = leftovers(view, &names);
     let job = JobPart {
         id: view.id.clone(),
-        kind: match &view.work {
-            Work::Recovery(d) => d.job_type.to_string(),
-            Work::Protect { .. } => "protect".to_owned(),
-            Work::Point { .. } => "point".to_owned(),
-            Work::Fence { .. } => "fence".to_owned(),
-            Work::Prune { .. } => "prune".to_owned(),
-            Work::Unprotect { .. } => "unprotect".to_owned(),
-        },
+        kind: view.work.kind().to_owned(),
         group: frozen.map_or_else(|| view.work.group_id().to_string(), |f| f.group.name.clone()),
         plan: frozen.map_or_else(|| view.work.plan_id().to_string(), |f| f.plan.name.clone()),
         source_cluster: names.source_cluster,

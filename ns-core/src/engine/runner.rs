@@ -629,16 +629,10 @@ impl Runner {
             progress: self.progress.0.clone(),
         });
         let clock = self.inner.clock.clone();
-        let lease = self.lease.until();
+        let mut lease = self.lease.until();
         let work = async move {
             let attempt = attempt?;
-            if !lease::lasts(&lease, clock.now()) {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "job.lease_ended",
-                    "nothing was begun: the lease on the job has ended and could not be renewed",
-                ));
-            }
+            lease::lasting(&mut lease, &*clock).await?;
             let limit = effect::limit(&attempt.inner, &attempt.action);
             with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run()).await
         };

@@ -277,6 +277,19 @@ impl Work {
         }
     }
 
+    /// What it is, in a word: `drill`, `failover`, `protect`, `point`, `fence`, `prune` or `unprotect`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Recovery(d) => d.job_type.as_str(),
+            Self::Protect { .. } => "protect",
+            Self::Point { .. } => "point",
+            Self::Fence { .. } => "fence",
+            Self::Prune { .. } => "prune",
+            Self::Unprotect { .. } => "unprotect",
+        }
+    }
+
     /// The definition of a recovery job.
     #[must_use]
     pub const fn recovery(&self) -> Option<&JobDefinition> {

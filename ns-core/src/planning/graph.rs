@@ -111,8 +111,8 @@ pub enum Action {
     },
     /// Removes an image that a task made.
     RemoveImage { side: Side, token: Token },
-    /// Makes an image read only; gives the mark of its demotion. Nothing is done, and no mark given, when the image is not
-    /// primary and `only_if_primary` is set.
+    /// Makes an image read only; gives the mark of its demotion, also when it was demoted before. With `only_if_primary` set
+    /// nothing is done, and no mark given, to an image that was never primary here or does not replicate.
     Demote {
         side: Side,
         image: ImageRef,

@@ -5,8 +5,8 @@
 //! sleep, everybody is taken to be waiting, and it moves the time to the next deadline. On a current-thread runtime the
 //! result depends on nothing but the program. A sleep that nobody polls at the moment (a future in the back of a select)
 //! does not stop the time. Work that tokio cannot see (a thread of SQLite, a child process) would be overtaken by the time:
-//! whoever waits for such work [holds](SimClock::hold) the clock, or the clock is made with a [real
-//! pause](SimClock::with_grace) before each jump. On a multi-thread runtime there always is one.
+//! whoever waits for such work [holds](SimClock::hold) the clock (a [`SimStore`](super::SimStore) does around every access of
+//! a store), or the clock is made with a [real pause](SimClock::with_grace) before each jump. On a multi-thread runtime there always is one.
 
 use crate::ports::Clock;
 use async_trait::async_trait;

@@ -13,7 +13,7 @@ use crate::store::NodeStore;
 use crate::story::Scenario;
 use jiff::Timestamp;
 use ns_core::journal::JobView;
-use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPoint, ReplicationMode, Work};
+use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPoint, ReplicationMode};
 use ns_core::ports::{Clock, SequentialIds, with_deadline};
 use ns_core::session::{ClusterRequest, GroupRequest};
 use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
@@ -427,7 +427,7 @@ impl World {
         let audit = self.shared.audit();
         let mut ends = BTreeMap::new();
         for view in audit.jobs() {
-            let kind = work(view);
+            let kind = view.work.kind();
             let result = view
                 .result
                 .map_or("none", |r| r.as_str())
@@ -439,7 +439,7 @@ impl World {
         }
         let mut tasks = BTreeMap::new();
         for view in audit.jobs() {
-            let work = format!("{} {}", work(view), view.id);
+            let work = format!("{} {}", view.work.kind(), view.id);
             for (key, task) in view.tasks.iter().filter(|(_, t)| t.attempts > 0) {
                 let failed = audit.failed.contains(&(view.id.clone(), key.clone()));
                 let state = (task.attempts > 1, failed);
@@ -461,17 +461,5 @@ impl World {
     /// Looks at the audit.
     pub fn audit<T>(&self, look: impl FnOnce(&mut Audit) -> T) -> T {
         look(&mut self.shared.audit())
-    }
-}
-
-/// What a job is about, in a word.
-fn work(view: &JobView) -> String {
-    match &view.work {
-        Work::Recovery(d) => d.job_type.to_string(),
-        Work::Protect { .. } => "protect".to_owned(),
-        Work::Point { .. } => "point".to_owned(),
-        Work::Fence { .. } => "fence".to_owned(),
-        Work::Prune { .. } => "prune".to_owned(),
-        Work::Unprotect { .. } => "unprotect".to_owned(),
     }
 }
