@@ -435,6 +435,7 @@ fn force(cli: &Cli, reason: &str) -> ForceRight {
         operator: cli.actor.clone(),
         reason: reason.to_owned(),
         accepts_data_loss: true,
+        without_fence: false,
     }
 }
 

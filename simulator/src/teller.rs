@@ -39,6 +39,7 @@ fn right(reason: &str) -> ForceRight {
         operator: "anna".to_owned(),
         reason: reason.to_owned(),
         accepts_data_loss: true,
+        without_fence: false,
     }
 }
 

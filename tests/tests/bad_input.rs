@@ -232,6 +232,7 @@ fn forced(group: &GroupId, plan: &PlanId) -> JobRequest {
         operator: "anna".into(),
         reason: "flood".into(),
         accepts_data_loss: true,
+        without_fence: false,
     });
     request
 }

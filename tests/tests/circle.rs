@@ -22,6 +22,7 @@ fn right(reason: &str) -> ForceRight {
         operator: "anna".into(),
         reason: reason.into(),
         accepts_data_loss: true,
+        without_fence: false,
     }
 }
 

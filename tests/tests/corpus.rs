@@ -4,7 +4,7 @@
 //! or a document of a kind that no file has fails the test.
 //!
 //! When something new is stored (an event, a document, a field that matters), add a folder:
-//! `NEVERSTOP_CORPUS=v2 cargo test -p ns-tests --test corpus -- --ignored`, look at what it wrote, and commit it.
+//! `NEVERSTOP_CORPUS=v2 cargo test -p ns-tests --test corpus -- --ignored`, look at what it wrote, and commit what is new in it.
 //! An old folder is never made again nor edited: it stands for the stores that are out there. When this test fails on one, the
 //! new version cannot read what customers have: give the new field a default, or read the old form.
 
@@ -272,6 +272,7 @@ fn right(reason: &str) -> ForceRight {
         operator: "anna".into(),
         reason: reason.into(),
         accepts_data_loss: true,
+        without_fence: false,
     }
 }
 
@@ -409,11 +410,23 @@ async fn planned_failover_and_failback() -> World {
 
 async fn disaster_and_failback() -> World {
     let (world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
+    let source = world.session().clusters().by_name("site-a").await.unwrap().unwrap();
+    world.engine.attach_fence(&source.id, world.sim.fence("a"));
     world.sim.isolate("a");
-    let request = JobRequest {
+    let mut request = JobRequest {
         force: Some(right("cut off")),
-        ..JobRequest::failover(group, plan)
+        ..JobRequest::failover(group.clone(), plan.clone())
     };
+    let fenced = world.session().jobs().create(request.clone()).await.unwrap();
+    world.succeeded(&fenced).await;
+    world.sim.revive("a");
+    end(&world, &fenced, JobOperation::Rollback).await;
+    world.clock.sleep(Duration::from_secs(120)).await;
+    world.sim.isolate("a");
+    request.force = request.force.map(|right| ForceRight {
+        without_fence: true,
+        ..right
+    });
     let job = world.session().jobs().create(request).await.unwrap();
     world.succeeded(&job).await;
     end(&world, &job, JobOperation::Confirm).await;

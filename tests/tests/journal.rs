@@ -53,6 +53,7 @@ async fn a_full_life() -> World {
         operator: "anna".into(),
         reason: "flood".into(),
         accepts_data_loss: true,
+        without_fence: false,
     });
     world.sim.kill("a");
     faults.inject(fails("adopt").after(1).times(1));

@@ -105,6 +105,7 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
         operator: "anna".into(),
         reason: "flood".into(),
         accepts_data_loss: true,
+        without_fence: false,
     });
     let explained = jobs.jobs().explain(&request).await.unwrap();
     assert_eq!(explained.kind, "forced failover");

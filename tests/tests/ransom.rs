@@ -61,6 +61,7 @@ async fn a_group_recovers_from_any_point_after_everything_at_the_source_was_dele
                         operator: "anna".into(),
                         reason: "ransom".into(),
                         accepts_data_loss: true,
+                        without_fence: false,
                     });
                 }
                 let job = session.jobs().create(request).await.unwrap();

@@ -61,6 +61,8 @@ pub(crate) const fn side(action: &Action) -> Option<Side> {
         | Action::ForcePromote { side, .. }
         | Action::Resync { side, .. }
         | Action::Rename { side, .. }
+        | Action::Fence { side, .. }
+        | Action::Unfence { side, .. }
         | Action::RemoveImage { side, .. }
         | Action::Clone { side, .. } => Some(*side),
         Action::EnableReplication { .. } | Action::DisableReplication { .. } => Some(Side::Source),
@@ -188,6 +190,17 @@ impl Attempt {
                 side, replication_id, ..
             } => self.rejoin(*side, replication_id).await,
             Action::DisableReplication { replication_id } => self.disable(replication_id).await,
+            Action::Fence { cluster, .. } => {
+                self.decision()?;
+                Ok(TaskOutput {
+                    proof: Some(self.inner.close_fence(cluster, &self.token).await?),
+                    ..TaskOutput::default()
+                })
+            }
+            Action::Unfence { cluster, token, .. } => {
+                self.inner.open_fence(cluster, token).await?;
+                Ok(TaskOutput::default())
+            }
             Action::Delay { seconds } => {
                 self.inner.clock.sleep(Duration::from_secs(u64::from(*seconds))).await;
                 Ok(TaskOutput::default())

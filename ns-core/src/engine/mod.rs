@@ -9,6 +9,7 @@
 
 mod closing;
 mod effect;
+mod fences;
 mod freeze;
 pub(crate) mod homecoming;
 mod journal_writer;
@@ -31,6 +32,7 @@ mod watch;
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
+pub(crate) use fences::to_be_fenced;
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
@@ -41,7 +43,7 @@ pub(crate) use watch::TwoWriters;
 
 use crate::model::{ClusterId, JobId, JobState};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
-use crate::provider::{Cloud, Storage};
+use crate::provider::{Cloud, Fencing, Storage};
 use crate::session::{Actor, Session};
 use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
@@ -85,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) node: String,
     runtime: Handle,
     providers: Mutex<BTreeMap<ClusterId, Providers>>,
+    fences: Mutex<BTreeMap<ClusterId, Fencing>>,
     jobs: Mutex<BTreeMap<JobId, Running>>,
     /// Told whenever a job may have let go of its group.
     pub(crate) group_freed: Notify,
@@ -183,6 +186,7 @@ impl EngineBuilder {
             node: self.node,
             runtime,
             providers: Mutex::default(),
+            fences: Mutex::default(),
             jobs: Mutex::default(),
             group_freed: Notify::new(),
             stop: tokio::sync::watch::channel(false).0,
@@ -216,6 +220,15 @@ impl Engine {
     /// a cluster without providers wait for them.
     pub fn attach(&self, cluster: &ClusterId, providers: Providers) {
         self.inner.attach(cluster, providers);
+    }
+
+    /// Gives the fence of a cluster, which is not stored either. From then on a failover whose source cannot be shown to have
+    /// stopped cuts that cluster off first, and promotes nothing before it is seen cut off (unless the force right says
+    /// [`without_fence`](crate::model::ForceRight::without_fence)). Rolled back, or once the old copies follow again, it is let
+    /// back.
+    pub fn attach_fence(&self, cluster: &ClusterId, fence: Fencing) {
+        let mut fences = self.inner.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        fences.insert(cluster.clone(), fence);
     }
 
     /// Continues every job that has not finished and that no other node runs, e.g. after a crash; from then on takes over those

@@ -3,11 +3,27 @@
 use super::Inner;
 use super::records::{Evidence, VolumeEpoch, kinds, put};
 use crate::Result;
-use crate::journal::{JobView, TaskOutput};
-use crate::model::{ClusterId, ReplicationId, TaskKey};
-use crate::planning::{Action, ImageRef, Side};
+use crate::journal::{Frozen, JobView, TaskOutput, TaskStatus};
+use crate::model::{CloudId, ClusterId, ReplicationId, TaskKey};
+use crate::planning::{Action, FENCE, ImageRef, Side};
 use crate::planted::{self, Bug};
 use crate::store::Write;
+
+/// What backs a promotion by force beside the decision: the best of what was seen before it.
+fn evidence(view: &JobView, frozen: &Frozen, volume: Option<&CloudId>, decision: String) -> Evidence {
+    let done = |key: &TaskKey| view.status(key) == TaskStatus::Done;
+    if let Some(proof) = view.output(&TaskKey::new(FENCE)).and_then(|o| o.proof.clone()) {
+        return Evidence::Fenced { decision, proof };
+    }
+    let mut writers = (frozen.inventory.instances.values())
+        .filter(|i| volume.is_some_and(|v| i.volume_ids.contains(v)))
+        .peekable();
+    let stopped = writers.peek().is_some() && writers.all(|i| done(&TaskKey::new(format!("stop/{}", i.id))));
+    match stopped {
+        true => Evidence::Stopped { decision },
+        false => Evidence::Decided { decision },
+    }
+}
 
 /// The epoch that the next promotion of a volume begins.
 pub(super) async fn next_epoch(inner: &Inner, id: &ReplicationId) -> Result<u64> {
@@ -65,9 +81,9 @@ pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output:
             epoch,
             decision,
         } => {
-            let decision = decision.clone();
+            let evidence = evidence(view, frozen, task.volume.as_ref(), decision.clone());
             let fenced = Some(cluster(side.other())).filter(|_| !planted::is(Bug::NoFence));
-            vec![record(id, *side, *epoch, fenced, Evidence::Decided { decision })?]
+            vec![record(id, *side, *epoch, fenced, evidence)?]
         }
         // This copy was thrown away, or follows the writer: nobody is fenced any more.
         Action::Resync {

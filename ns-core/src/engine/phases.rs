@@ -1,6 +1,7 @@
 //! Which graph a job runs next, and what is written when it has ended: the facts are read here, the decisions are those
 //! of `planning`.
 
+use super::fences::to_be_fenced;
 use super::homecoming;
 use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
@@ -13,11 +14,11 @@ use crate::model::{
     RecoveryPlan, RecoveryPoint, TaskKey, Work,
 };
 use crate::planning::{
-    self, Action, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_point, plan_protect,
-    plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
+    self, Action, FENCE, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_open, plan_point,
+    plan_protect, plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::planted::{self, Bug};
-use crate::provider::Role;
+use crate::provider::{Role, Token};
 use crate::report::RecoveryReport;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -54,7 +55,14 @@ impl Runner {
                             plan.volumes.remove(id);
                         }
                     }
-                    plan_fence(&plan, &frozen.inventory)
+                    let mut graph = plan_fence(&plan, &frozen.inventory)?;
+                    if self.inner.is_fenced(source).await? {
+                        // Nothing runs there that could be stopped.
+                        graph
+                            .tasks
+                            .retain(|_, t| !matches!(t.action, Action::StopServer { .. }));
+                    }
+                    Ok(graph)
                 }
                 Work::Prune { plan_id, .. } => plan_prune(&retention::expired(&self.inner.records(), plan_id).await?),
                 Work::Unprotect { plan_id, .. } => {
@@ -188,8 +196,9 @@ impl Runner {
             JobType::Failover => reach_source(&self.inner, &frozen.group).await,
         };
         let mut frozen = frozen.clone();
+        let source = frozen.group.source_cluster.clone();
         let decision = format!("{}-{}", self.journal.view.id, self.journal.view.position + 1);
-        let mut epoch = 0;
+        let (mut epoch, mut fence) = (0, None);
         let data = match (d.job_type, &d.data_point) {
             (JobType::Drill, _) => RecoveryData::Point {
                 point: point(&frozen)?,
@@ -207,6 +216,7 @@ impl Runner {
             }
             (JobType::Failover, DataPoint::LatestData) => {
                 epoch = self.force(d, &frozen, reach, events).await?;
+                fence = to_be_fenced(&self.inner, d, &source);
                 RecoveryData::Forced {
                     decision: &decision,
                     epoch,
@@ -216,6 +226,7 @@ impl Runner {
             (JobType::Failover, _) => {
                 if !reach.cloud {
                     self.force(d, &frozen, reach, events).await?;
+                    fence = to_be_fenced(&self.inner, d, &source);
                 }
                 RecoveryData::Point {
                     point: point(&frozen)?,
@@ -236,6 +247,7 @@ impl Runner {
             inventory: &frozen.inventory,
             target_flavors: &frozen.target_flavors,
             data,
+            fence: fence.map(|(cluster, _)| (cluster, decision.as_str())),
             home: homecoming::homeward(&frozen.plan, originals.as_ref()),
             isolated: d.job_type == JobType::Drill,
             suffix: &suffix,
@@ -327,6 +339,7 @@ impl Runner {
             operator: "engine".to_owned(),
             reason: String::new(),
             accepts_data_loss: true,
+            without_fence: false,
         };
         let right = match Self::right(d) {
             Err(_) if planted::is(Bug::ForceUnasked) => &unasked,
@@ -338,6 +351,10 @@ impl Runner {
             "Source cloud answers: {}; Source storage answers: {}",
             reach.cloud, reach.storage
         )];
+        facts.push(match to_be_fenced(&self.inner, d, &frozen.group.source_cluster) {
+            Some((_, kind)) => format!("the Source is cut off first, by its fence ({kind})"),
+            None => "no fence cuts the Source off: what runs there may go on".to_owned(),
+        });
         let mut epoch = 1;
         for v in frozen.plan.volumes.values() {
             let status = match storage.find_replica(&v.replication_id).await? {
@@ -396,14 +413,24 @@ impl Runner {
             events.insert(0, event);
             decision
         });
-        plan_protect(
+        let mut graph = plan_protect(
             &frozen.plan,
             &frozen.group.instances,
             &frozen.inventory,
             &cloned,
             home,
             decision.as_deref(),
-        )
+        )?;
+        if let Some(home) = &frozen.plan.home {
+            let (old, token) = (
+                &frozen.plan.target_cluster,
+                Token::of(&home.failover_job, &TaskKey::new(FENCE)),
+            );
+            if self.inner.holds_fence(old, &token).await? {
+                plan_open(&mut graph, old, &home.failover_job, home.replications())?;
+            }
+        }
+        Ok(graph)
     }
 
     /// What the engine knows when an operator decides.

@@ -1,5 +1,6 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
+use super::fences::HeldFence;
 use super::remote::Note;
 use super::watch::TwoWriters;
 use crate::model::{
@@ -58,6 +59,7 @@ documents! {
     TWO_WRITERS: TwoWriters = "two-writers",
     FAILBACK: FailbackOffer = "failback",
     ORDER: Note = "order",
+    FENCE: HeldFence = "fence",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {
@@ -74,6 +76,18 @@ pub enum Evidence {
     Began,
     /// The other side was demoted, and its demotion has arrived here.
     HandedOver,
+    /// An operator said so, in this journalled decision, and the other side was cut off first.
+    Fenced {
+        /// Identifies the decision in the job's journal.
+        decision: String,
+        /// The kind of fence, and what it saw.
+        proof: String,
+    },
+    /// An operator said so, in this journalled decision, and every instance that writes there was seen stopped first.
+    Stopped {
+        /// Identifies the decision in the job's journal.
+        decision: String,
+    },
     /// An operator said so, in this journalled decision.
     Decided {
         /// Identifies the decision in the job's journal.

@@ -65,6 +65,8 @@ pub(crate) fn resolve(view: &JobView, action: &Action) -> Result<Action> {
         | Action::Release { .. }
         | Action::DisableReplication { .. }
         | Action::Rejoin { .. }
+        | Action::Fence { .. }
+        | Action::Unfence { .. }
         | Action::RemoveImage { .. }
         | Action::Delay { .. } => {}
     }

@@ -604,7 +604,9 @@ impl Runner {
             _ => None,
         };
         let wanted = match &task.action {
-            Action::ForcePromote { decision, .. } | Action::Resync { decision, .. } => Some(decision),
+            Action::ForcePromote { decision, .. }
+            | Action::Resync { decision, .. }
+            | Action::Fence { decision, .. } => Some(decision),
             Action::Rejoin { decision, .. } => decision.as_ref(),
             _ => None,
         };

@@ -93,6 +93,9 @@ pub struct TaskOutput {
     /// The time up to which a promoted or cloned volume holds all writes, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_to: Option<Timestamp>,
+    /// What shows that a site is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// What it was to act on was not there: nothing was done, and there is nothing to undo.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,

@@ -75,6 +75,7 @@ impl TaskState {
             mark: None,
             taken_at: None,
             synced_to: None,
+            proof: None,
             absent: false,
         },
         error: None,

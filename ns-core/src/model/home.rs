@@ -28,4 +28,9 @@ impl Home {
         let volume = self.plan.volumes.get(self.volumes.get(volume)?)?;
         Some(&volume.replication_id)
     }
+
+    /// The replications of all volumes.
+    pub fn replications(&self) -> impl Iterator<Item = &ReplicationId> {
+        self.plan.volumes.values().map(|v| &v.replication_id)
+    }
 }

@@ -178,6 +178,10 @@ pub struct ForceRight {
     pub reason: String,
     /// The operator saw how much data is lost and accepts it.
     pub accepts_data_loss: bool,
+    /// The source's fence ([`Engine::attach_fence`](crate::Engine::attach_fence)) is not waited for, e.g. because it does not
+    /// work: nothing but the operator's word keeps the source from writing then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_fence: bool,
 }
 
 /// What a job is to do.

@@ -1,9 +1,10 @@
 //! A source that came back although its volumes were promoted by force elsewhere: it is made read only.
 
 use super::graph::{Action, ImageRef, Side, TaskGraph};
+use super::recovery::FENCE;
 use crate::Result;
-use crate::model::{Inventory, PowerState, RecoveryPlan, TaskKey};
-use crate::provider::Ref;
+use crate::model::{ClusterId, Inventory, JobId, PowerState, RecoveryPlan, ReplicationId, TaskKey};
+use crate::provider::{Ref, Token};
 
 /// Plans the fencing: every image is demoted at once, which ends the writes also of a server that cannot be stopped (Ceph
 /// facts §2), and the servers are stopped beside it. Nothing is lost by it: which side wins is decided later, by an operator.
@@ -48,6 +49,7 @@ pub fn plan_unfence(graph: &mut TaskGraph, inventory: &Inventory, prefix: &str) 
             .volume_ids
             .iter()
             .map(|id| TaskKey::new(format!("{prefix}/reclaim/promote/{id}")))
+            .chain([TaskKey::new(format!("{prefix}/unfence/{FENCE}"))])
             .filter(|key| graph.tasks.contains_key(key))
             .collect();
         let start = Action::StartServer {
@@ -58,4 +60,40 @@ pub fn plan_unfence(graph: &mut TaskGraph, inventory: &Inventory, prefix: &str) 
     }
     graph.in_order()?;
     Ok(())
+}
+
+/// Adds to a graph that turns replication round what lets a cut off side back: once none of its images can be written, and before
+/// anything is asked of its servers. `failover` is the job that cut it off.
+///
+/// # Errors
+/// `Internal` for a cycle, which would be a fault of this function.
+pub fn plan_open<'a>(
+    graph: &mut TaskGraph,
+    cluster: &ClusterId,
+    failover: &JobId,
+    replications: impl IntoIterator<Item = &'a ReplicationId>,
+) -> Result<()> {
+    let side = Side::Target;
+    let demoted: Vec<TaskKey> = (replications.into_iter())
+        .map(|id| {
+            let demote = Action::Demote {
+                side,
+                image: ImageRef::Replica(id.clone()),
+                only_if_primary: true,
+            };
+            graph.add(format!("still/{id}"), demote, [])
+        })
+        .collect();
+    let unfence = Action::Unfence {
+        side,
+        cluster: cluster.clone(),
+        token: Token::of(failover, &TaskKey::new(FENCE)),
+    };
+    let unfence = graph.add("unfence", unfence, &demoted);
+    for task in graph.tasks.values_mut() {
+        if matches!(&task.action, Action::StopServer { side: s, .. } if *s == side) {
+            task.after.insert(unfence.clone());
+        }
+    }
+    graph.in_order().map(drop)
 }

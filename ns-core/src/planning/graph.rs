@@ -1,6 +1,6 @@
 //! The task graph: values that planning writes and the executor reads.
 
-use crate::model::{CloudId, JobId, ReplicationId, ReplicationMode, StorageRef, TaskKey};
+use crate::model::{CloudId, ClusterId, JobId, ReplicationId, ReplicationMode, StorageRef, TaskKey};
 use crate::provider::{AdoptSpec, CreatedKind, Handle, Mark, Ref, Spec, Token};
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,18 @@ pub enum Action {
         side: Side,
         replication_id: ReplicationId,
         decision: Option<String>,
+    },
+    /// Cuts a cluster off for certain, by the recorded decision; gives what shows it.
+    Fence {
+        side: Side,
+        cluster: ClusterId,
+        decision: String,
+    },
+    /// Lets go of the fence that a task holds with this token.
+    Unfence {
+        side: Side,
+        cluster: ClusterId,
+        token: Token,
     },
     /// Gives an image its name back.
     Rename {
@@ -317,6 +329,8 @@ impl Action {
             Self::ForcePromote { side, .. } => fixed("promote an image by force", *side),
             Self::Resync { side, .. } => fixed("throw a copy away and copy it again", *side),
             Self::Rejoin { side, .. } => fixed("make an old copy follow the other side", *side),
+            Self::Fence { side, .. } => fixed("cut everything off", *side),
+            Self::Unfence { side, .. } => fixed("end the cutting off", *side),
             Self::Rename { side, .. } => fixed("give an image its name back", *side),
             Self::Delay { seconds } => (format!("wait {seconds} s"), None),
         }

@@ -19,12 +19,12 @@ mod tests;
 mod undo;
 
 pub use confirm::plan_confirm;
-pub use fence::{plan_fence, plan_unfence};
+pub use fence::{plan_fence, plan_open, plan_unfence};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{
     PointRemains, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name, point_volumes,
     replicated_volumes,
 };
-pub use recovery::{RecoveryData, RecoveryInputs, plan_recovery};
+pub use recovery::{FENCE, RecoveryData, RecoveryInputs, plan_recovery};
 pub use undo::{Done, plan_undo};

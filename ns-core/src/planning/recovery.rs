@@ -8,12 +8,15 @@ use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use super::home::{self, Homeward};
 use super::networks;
 use crate::model::{
-    CloudId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint, TaskKey,
-    Volume,
+    CloudId, ClusterId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint,
+    TaskKey, Volume,
 };
 use crate::provider::{AdoptSpec, Ref, Spec};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The key of the task that cuts the source off.
+pub const FENCE: &str = "fence";
 
 /// Where the data of a recovery comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct RecoveryInputs<'a> {
     pub target_flavors: &'a BTreeMap<CloudId, Flavor>,
     /// Where the data comes from.
     pub data: RecoveryData<'a>,
+    /// The source is cut off before anything is made writable: its cluster, and the journalled decision.
+    pub fence: Option<(&'a ClusterId, &'a str)>,
     /// For a plan that leads back: where to. Not used for the data of a recovery point.
     pub home: Option<Homeward<'a>>,
     /// A drill: networks of its own, no way out.
@@ -272,6 +277,17 @@ fn stop_source(graph: &mut TaskGraph, instance: &Instance) -> TaskKey {
     graph.add(format!("stop/{}", instance.id), action, [])
 }
 
+/// Adds the task that cuts the source off, if it is to be.
+fn fence(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> Option<TaskKey> {
+    let (cluster, decision) = inputs.fence?;
+    let action = Action::Fence {
+        side: Side::Source,
+        cluster: cluster.clone(),
+        decision: decision.to_owned(),
+    };
+    Some(graph.add(FENCE, action, []))
+}
+
 /// Adds the tasks that bring a volume to the Target; gives its image there and the task after which it can be used.
 pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<(ImageRef, TaskKey)> {
     let volume = inputs.inventory.volumes.get(id).ok_or_else(|| hole("volume", id))?;
@@ -293,7 +309,8 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &Clo
                 image: ImageRef::Known(part.vault.clone()),
                 snapshot: VAULT_BASE.to_owned(),
             };
-            let task = graph.add(format!("clone/{id}"), clone, []);
+            let fence = fence(graph, inputs);
+            let task = graph.add(format!("clone/{id}"), clone, &fence);
             (ImageRef::OutputOf(task.clone()), task)
         }
         RecoveryData::HandOver { stop_source } => hand_over(graph, inputs, volume, stop_source)?,
@@ -309,13 +326,16 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &Clo
                 decision: decision.to_owned(),
                 epoch,
             };
-            let task = graph.add(format!("promote/{id}"), promote, []);
+            let fence = fence(graph, inputs);
+            let task = graph.add(format!("promote/{id}"), promote, &fence);
             if stop {
                 // A Source that is half alive is asked to stop its writers, but a failed stop does not hold recovery up: the
                 // operator decided that already.
                 let stops: BTreeSet<TaskKey> = writers(inputs, id).map(|i| stop_source(graph, i)).collect();
-                if let Some(t) = graph.tasks.get_mut(&task) {
-                    t.order = stops;
+                for later in fence.iter().chain([&task]) {
+                    if let Some(t) = graph.tasks.get_mut(later) {
+                        t.order.extend(stops.iter().cloned());
+                    }
                 }
             }
             (image, task)

@@ -221,6 +221,7 @@ fn recovery_of(plan: &RecoveryPlan, data: RecoveryData<'_>, isolated: bool, only
         target_flavors: &target_flavors,
         data,
         isolated,
+        fence: None,
         home: None,
         suffix: "x",
     })
@@ -410,6 +411,7 @@ fn a_hole_in_the_mapping_names_its_field() {
         target_flavors: &flavors,
         data: RecoveryData::HandOver { stop_source: true },
         isolated: false,
+        fence: None,
         home: None,
         suffix: "x",
     })

@@ -170,6 +170,14 @@ impl Undo<'_> {
                 };
                 self.then("resync", resync);
             }
+            Action::Fence { side, cluster, .. } => {
+                let unfence = Action::Unfence {
+                    side: *side,
+                    cluster: cluster.clone(),
+                    token,
+                };
+                self.then("unfence", unfence);
+            }
             // The rest leaves nothing behind: waits, shipments, and what is itself a clean-up.
             _ => {}
         }

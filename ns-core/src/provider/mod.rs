@@ -21,11 +21,13 @@
 //!   dead service is reported as `Unavailable` in seconds.
 
 mod cloud;
+mod fence;
 mod spec;
 mod storage;
 mod token;
 
 pub use cloud::*;
+pub use fence::*;
 pub use spec::*;
 pub use storage::*;
 pub use token::*;

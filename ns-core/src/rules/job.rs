@@ -215,6 +215,7 @@ fn force(job: &JobDefinition) -> Vec<Error> {
         operator,
         reason,
         accepts_data_loss,
+        without_fence: _,
     }) = &job.force
     else {
         return Vec::new();

@@ -2,7 +2,7 @@
 
 use super::{Explanation, Page, Session, VolumeLoss};
 use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, reach_source};
-use crate::engine::{goes_on, holder, is_elsewhere, order};
+use crate::engine::{goes_on, holder, is_elsewhere, order, to_be_fenced};
 use crate::journal::{Entry, Event, Frozen, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
@@ -114,7 +114,7 @@ impl Jobs<'_> {
         let latest = definition.data_point == DataPoint::LatestData;
         let reach = reach_source(self.inner(), &frozen.group).await;
         let planned = reach.all();
-        let (kind, data, evidence) = match (&frozen.point, definition.job_type) {
+        let (kind, data, mut evidence) = match (&frozen.point, definition.job_type) {
             (Some(point), JobType::Drill) => (
                 "drill",
                 RecoveryData::Point {
@@ -151,9 +151,15 @@ impl Jobs<'_> {
                     epoch: 0,
                     stop_source: reach.cloud,
                 },
-                vec!["an operator's decision; the Source is fenced afterwards".to_owned()],
+                vec!["an operator's decision; a Source that comes back is made read only".to_owned()],
             ),
         };
+        let decided = matches!(data, RecoveryData::Forced { .. })
+            || (definition.job_type == JobType::Failover && frozen.point.is_some() && !reach.cloud);
+        let fence = to_be_fenced(self.inner(), &definition, &frozen.group.source_cluster).filter(|_| decided);
+        if let Some((_, kind)) = &fence {
+            evidence.insert(0, format!("the Source is cut off first, by its fence ({kind})"));
+        }
         let instances = members(&frozen, &definition);
         let id = JobId::new("dry-run");
         let originals = match &frozen.plan.home {
@@ -167,6 +173,7 @@ impl Jobs<'_> {
             inventory: &frozen.inventory,
             target_flavors: &frozen.target_flavors,
             data,
+            fence: fence.map(|(cluster, _)| (cluster, "")),
             home: homecoming::homeward(&frozen.plan, originals.as_ref()),
             isolated: definition.job_type == JobType::Drill,
             suffix: "dry-run",

@@ -14,6 +14,7 @@ mod clock;
 mod cloud;
 mod dump;
 mod faults;
+mod fence;
 #[cfg(feature = "conformance")]
 mod fixture;
 mod gate;

@@ -31,6 +31,8 @@ pub(crate) struct Site {
     /// Whether the mirror daemon runs.
     pub(crate) daemon: bool,
     pub(crate) peer: Option<usize>,
+    /// Its hosts have no power.
+    pub(crate) fenced: bool,
     /// Halves of the site that do not answer us, although the site is up.
     pub(crate) silent: Vec<Part>,
     pub(crate) access: Access,
@@ -172,6 +174,7 @@ impl SimWorld {
                 condition: Condition::Up,
                 since: now,
                 daemon: true,
+                fenced: false,
                 peer: (index < 2 && names.len() > 1).then_some(1 - index.min(1)),
                 silent: vec![],
                 access: Access::default(),

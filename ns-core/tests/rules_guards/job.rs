@@ -280,6 +280,7 @@ fn force() -> ForceRight {
         operator: "kim".into(),
         reason: "fire in hall 2".into(),
         accepts_data_loss: true,
+        without_fence: false,
     }
 }
 

@@ -77,6 +77,13 @@ impl SimCloud {
             Becomes::Stopped => PowerState::Stopped,
         };
         let order = |world: &mut World, now: Timestamp| {
+            if world.sites[site].fenced {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "sim.host_down",
+                    "the server's host is down",
+                ));
+            }
             let cloud = &mut world.sites[site].cloud;
             if cloud.server(id)?.power != wanted || cloud.pending.contains_key(id) {
                 cloud.pending.insert(id.clone(), (now + takes, becomes));

@@ -198,6 +198,12 @@ impl World {
     pub(crate) fn boot(&mut self, site: usize, id: &CloudId, at: Timestamp) {
         self.halt(site, id);
         let here = &mut self.sites[site];
+        if here.fenced {
+            if let Some(guest) = here.cloud.guests.get_mut(id) {
+                guest.resumes = true;
+            }
+            return;
+        }
         let Some(server) = here.cloud.inventory.instances.get(id) else {
             return;
         };
