@@ -63,17 +63,21 @@ impl Guest {
         line.split_once("marker=[")?.1.split_once(']').map(|(marker, _)| marker)
     }
 
-    /// The `LAB-DISK` lines of the console: one per disk.
+    /// Waits for the `LAB-DISK` lines of so many disks, which the guest prints one after the other when it has booted.
     ///
     /// # Errors
-    /// Those of the cloud.
-    pub async fn disks(&self) -> Result<Vec<String>> {
-        let console = self.cloud.console(&self.server, 300).await?;
-        Ok(console
-            .lines()
-            .filter(|l| l.contains("LAB-DISK"))
-            .map(str::to_owned)
-            .collect())
+    /// When there are fewer after a minute.
+    pub async fn disks(&self, count: usize) -> Result<Vec<String>> {
+        wait_for("the guest's disks", Duration::from_secs(60), || async {
+            let console = self.cloud.console(&self.server, 300).await?;
+            let disks: Vec<_> = console
+                .lines()
+                .filter(|l| l.contains("LAB-DISK"))
+                .map(str::to_owned)
+                .collect();
+            Ok((disks.len() >= count).then_some(disks))
+        })
+        .await
     }
 
     /// Tells the guest at `address` to write a marker to all its disks, and waits for its word that it is on disk.

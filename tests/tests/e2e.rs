@@ -270,7 +270,7 @@ async fn planned(run: &mut Run, address: &str, guest_a: &Guest) -> Result<()> {
         Guest::marker(&line) == Some("E2E-TWO"),
         "after the planned failover the guest shows {line}"
     );
-    let disks = guest.disks().await?;
+    let disks = guest.disks(2).await?;
     ensure!(
         disks.iter().filter(|d| Guest::marker(d) == Some("E2E-TWO")).count() == 2,
         "both disks: {disks:?}"

@@ -189,7 +189,7 @@ impl Attempt {
             Action::Rejoin {
                 side, replication_id, ..
             } => self.rejoin(*side, replication_id).await,
-            Action::DisableReplication { replication_id } => self.disable(replication_id).await,
+            Action::DisableReplication { replication_id, image } => self.disable(replication_id, image.as_ref()).await,
             Action::Fence { cluster, .. } => {
                 self.decision()?;
                 Ok(TaskOutput {
@@ -623,14 +623,34 @@ impl Attempt {
         }
     }
 
-    async fn disable(&self, id: &ReplicationId) -> Result<TaskOutput> {
+    async fn disable(&self, id: &ReplicationId, known: Option<&StorageRef>) -> Result<TaskOutput> {
         let source = &self.on(Side::Source)?.storage;
-        if let Some(image) = source.find_replica(id).await? {
+        let replicated = source.find_replica(id).await?;
+        let destroyed = match (&replicated, known) {
+            (None, Some(image)) => source.image(image).await?.is_none(),
+            _ => false,
+        };
+        if let Some(image) = replicated {
             source.disable_replication(&image).await?;
         }
         let target = &self.on(Side::Target)?.storage;
-        while target.find_replica(id).await?.is_some() {
-            self.inner.clock.sleep(self.inner.settings.poll).await;
+        let settings = &self.inner.settings;
+        // A replica follows the deletion of its primary within seconds, if it does.
+        let now = self.inner.clock.now();
+        let until = now.saturating_add(settings.call_limit / 2).unwrap_or(now);
+        while let Some(replica) = target.find_replica(id).await? {
+            if destroyed && self.inner.clock.now() >= until {
+                self.tell(
+                    None,
+                    format!("{replica} stays on the Target: its Source image is gone, and it may be the last copy"),
+                );
+                return Ok(TaskOutput {
+                    image: Some(replica),
+                    absent: true,
+                    ..TaskOutput::default()
+                });
+            }
+            self.inner.clock.sleep(settings.poll).await;
         }
         Ok(TaskOutput::default())
     }

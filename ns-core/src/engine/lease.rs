@@ -11,7 +11,10 @@ use crate::ports::Clock;
 use crate::store::{Lease, Write};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -76,7 +79,7 @@ impl JobLease {
         }
     }
 
-    /// To see whether the lease lasts: see [`lasting`].
+    /// To see whether the lease lasts: see [`held`].
     pub(super) fn until(&self) -> watch::Receiver<Option<Timestamp>> {
         self.until.clone()
     }
@@ -115,13 +118,33 @@ impl JobLease {
 ///
 /// # Errors
 /// `Conflict` (`store.lease`) when somebody else has it, or nobody renews it any more.
-pub(super) async fn lasting(until: &mut watch::Receiver<Option<Timestamp>>, clock: &dyn Clock) -> Result<()> {
+async fn lasting(until: &mut watch::Receiver<Option<Timestamp>>, clock: &dyn Clock) -> Result<()> {
     match until
         .wait_for(|until| until.is_none_or(|until| clock.now() < until))
         .await
     {
         Ok(until) if until.is_some() => Ok(()),
         _ => Err(lost()),
+    }
+}
+
+/// Does a task's work while the lease lasts by this engine's clock. An engine that stood still goes on with nothing before it
+/// has seen that the job is still its own.
+pub(super) async fn held<T>(
+    mut until: watch::Receiver<Option<Timestamp>>,
+    clock: &dyn Clock,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        lasting(&mut until, clock).await?;
+        let step = poll_fn(|context| match *until.borrow() {
+            Some(until) if clock.now() < until => work.as_mut().poll(context).map(Some),
+            _ => Poll::Ready(None),
+        });
+        if let Some(done) = step.await {
+            return done;
+        }
     }
 }
 

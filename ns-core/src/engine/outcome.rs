@@ -98,7 +98,7 @@ pub(super) async fn writes(inner: &Inner, view: &JobView, key: &TaskKey, output:
             None => Vec::new(),
         },
         // The volume is not protected any more.
-        Action::DisableReplication { replication_id } => {
+        Action::DisableReplication { replication_id, .. } => {
             vec![super::records::remove(kinds::EPOCH, replication_id.as_str())]
         }
         _ => Vec::new(),

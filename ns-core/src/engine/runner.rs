@@ -631,12 +631,12 @@ impl Runner {
             progress: self.progress.0.clone(),
         });
         let clock = self.inner.clock.clone();
-        let mut lease = self.lease.until();
+        let lease = self.lease.until();
         let work = async move {
             let attempt = attempt?;
-            lease::lasting(&mut lease, &*clock).await?;
             let limit = effect::limit(&attempt.inner, &attempt.action);
-            with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run()).await
+            let work = with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run());
+            lease::held(lease, &*clock, work).await
         };
         let handle = self.tasks.spawn_on(work, &self.inner.runtime);
         self.running.insert(

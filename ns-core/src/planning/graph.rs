@@ -89,8 +89,13 @@ pub enum Action {
     EnableReplication { image: ImageRef, mode: ReplicationMode },
     /// Waits until the Target holds a complete first copy; gives the replica's place.
     AwaitReplica { source: TaskKey },
-    /// Ends replication from the Source and waits until the replica is gone.
-    DisableReplication { replication_id: ReplicationId },
+    /// Ends replication from the Source and waits until the replica is gone. When the Source's `image` is itself gone, a replica
+    /// that stays may be the last copy: it is left.
+    DisableReplication {
+        replication_id: ReplicationId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<StorageRef>,
+    },
     /// Takes a user snapshot.
     Snapshot { side: Side, image: ImageRef, name: String },
     /// Removes a user snapshot.

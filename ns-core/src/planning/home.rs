@@ -148,17 +148,30 @@ pub fn plan_homecoming(
     points: &[PointRemains],
     prefix: &str,
 ) -> Result<TaskGraph> {
+    let recovered: BTreeSet<&CloudId> = home.instances.values().collect();
+    // Instances that were not recovered, and stopped only because they share a volume with one that was.
+    let idle = |server: &Ref| matches!(server, Ref::Known(id) if !recovered.contains(id));
     // What instances share with one that stays away stays as well.
+    let stays = |d: &Done<'_>| {
+        let mut users = d.task.instances.iter().filter(|id| recovered.contains(id)).peekable();
+        users.peek().is_none() || users.any(|id| !back.contains(id))
+    };
     let made: Vec<Done<'_>> = failover
         .iter()
-        .filter(|d| matches!(d.task.action, Action::Create { .. } | Action::Adopt { .. }))
-        .filter(|d| d.task.instances.is_subset(back))
+        .filter(|d| match &d.task.action {
+            Action::Create { .. } | Action::Adopt { .. } => true,
+            Action::StopServer { server, .. } => idle(server),
+            _ => false,
+        })
+        .filter(|d| !stays(d))
         .copied()
         .collect();
     let mut graph = plan_undo(&home.failover_job, &home.plan, &made, prefix, "")?;
     // The failover's Target is what this plan calls the Source.
     for task in graph.tasks.values_mut() {
-        if let Action::Remove { side, .. } | Action::Release { side, .. } = &mut task.action {
+        if let Action::Remove { side, .. } | Action::Release { side, .. } | Action::StartServer { side, .. } =
+            &mut task.action
+        {
             *side = side.other();
         }
         task.instances.clear();

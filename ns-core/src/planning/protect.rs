@@ -305,6 +305,7 @@ pub fn plan_unprotect(plan: &RecoveryPlan, points: &[PointRemains]) -> Result<Ta
         let after = cleared.remove(&v.volume_id).unwrap_or_default();
         let disable = Action::DisableReplication {
             replication_id: v.replication_id.clone(),
+            image: Some(v.source.clone()),
         };
         let key = graph.add(format!("disable/{}", v.volume_id), disable, &after);
         graph.about_volume(&key, &v.volume_id);

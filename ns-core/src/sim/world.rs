@@ -272,7 +272,8 @@ impl SimWorld {
         let site = self.site(site);
         self.with(|world, now| {
             let before = world.sites[site].condition;
-            if before == condition {
+            // What is dead neither stands still nor runs on.
+            if before == condition || (before == Condition::Dead && condition != Condition::Up) {
                 return;
             }
             let returns = condition == Condition::Up;

@@ -6,6 +6,7 @@ use ns_core::journal::{DecisionKind, JobView};
 use ns_core::model::{JobId, JobOperation, RecoveryPlan, RecoveryPoint, TaskKey};
 use ns_core::planning::VAULT_BASE;
 use ns_core::provider::Token;
+use ns_core::report::RecoveryReport;
 use std::collections::BTreeSet;
 
 impl Audit {
@@ -176,6 +177,22 @@ impl Audit {
         if !left.is_empty() {
             found.push(("I7", format!("{job} was rolled back and left {}", left.join(", "))));
         }
+    }
+
+    /// What the reports list as left behind by jobs that the engine itself set aside, for a failover that could not wait: it is
+    /// the operator's to remove.
+    #[must_use]
+    pub fn listed(&self) -> BTreeSet<String> {
+        let aside = |job: &str| {
+            let decisions = self.job(&JobId::new(job)).map(|v| &v.decisions);
+            decisions.is_some_and(|all| {
+                all.iter()
+                    .any(|d| d.kind == DecisionKind::IgnoreLeftovers && d.operator == "engine")
+            })
+        };
+        let reports = self.reports.iter().filter(|(job, _)| aside(job));
+        let facts = reports.map(|(_, body)| serde_json::from_str::<RecoveryReport>(body).unwrap().facts);
+        facts.flat_map(|f| f.leftovers).map(|l| l.id).collect()
     }
 
     /// What carries a token of a job.

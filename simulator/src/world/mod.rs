@@ -188,7 +188,9 @@ impl World {
         let bad = damages.iter().any(unfinished);
         let started = self.limited(120, engine.start()).await;
         if !damages.is_empty() {
-            if bad && started.is_ok() {
+            // A job that another engine still owns was not even looked at.
+            let believed = |jobs: &Vec<JobId>| damages.iter().any(|d| jobs.contains(&d.job));
+            if bad && started.as_ref().is_ok_and(believed) {
                 self.violation("I12", format!("a damaged journal was believed: {:?}", damages[0].job));
             }
             if !bad || started.is_err_and(|e| e.kind() == ErrorKind::Corrupt) {
@@ -409,6 +411,8 @@ impl World {
         all.extend(b.changes_since(&self.before.1).into_iter().map(|c| format!("b: {c}")));
         // What its owner deleted is gone, and what is about it too.
         all.retain(|c| !self.destroyed.iter().any(|image| c.contains(image)));
+        let listed = self.shared.audit().listed();
+        all.retain(|c| !listed.iter().any(|id| c.contains(id)));
         all.retain(|c| c[3..].starts_with(['+', '-']) && !self.foreign.iter().any(|id| c.contains(id)));
         all
     }
