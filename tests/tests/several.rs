@@ -304,9 +304,10 @@ async fn a_command_to_a_silent_owner_is_withdrawn() {
     nodes.a.shutdown().await;
 }
 
-/// While the store is too slow to renew the lease nothing is begun, and nothing has failed when it is renewed after all.
+/// While the store is too slow to renew the lease nothing is begun and nothing goes on. When it is renewed after all, only what
+/// was under way has to be looked at again.
 #[tokio::test]
-async fn a_lease_that_is_renewed_late_costs_no_attempt() {
+async fn a_lease_that_is_renewed_late_fails_nothing() {
     let nodes = Nodes::new().await;
     nodes.world.sim.tune(|t| t.cloud_write = Duration::from_secs(20));
     nodes.a.start().await.unwrap();
@@ -322,7 +323,8 @@ async fn a_lease_that_is_renewed_late_costs_no_attempt() {
     let done = session(&nodes.a).jobs().wait(&job).await.unwrap();
     assert_eq!(done.result, Some(ResultCode::Success));
     let view = session(&nodes.a).jobs().view(&job).await.unwrap();
-    assert!(view.tasks.values().all(|t| t.attempts <= 1), "{:?}", view.tasks);
+    let tries = view.tasks.values().map(|t| t.attempts).max();
+    assert!(tries <= Some(2), "{:?}", view.tasks);
     nodes.a.shutdown().await;
 }
 
