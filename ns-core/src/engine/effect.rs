@@ -35,43 +35,6 @@ pub(crate) struct Attempt {
     pub(crate) progress: mpsc::UnboundedSender<Progress>,
 }
 
-/// Whether an action only waits: it may be dropped when the job is cancelled.
-pub(crate) const fn only_waits(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Delay { .. }
-    )
-}
-
-/// The side whose load an action counts for; waits count for none.
-pub(crate) const fn side(action: &Action) -> Option<Side> {
-    match action {
-        Action::Create { side, .. }
-        | Action::Adopt { side, .. }
-        | Action::Remove { side, .. }
-        | Action::Release { side, .. }
-        | Action::StopServer { side, .. }
-        | Action::StartServer { side, .. }
-        | Action::Flatten { side, .. }
-        | Action::Snapshot { side, .. }
-        | Action::RemoveSnapshot { side, .. }
-        | Action::Ship { side, .. }
-        | Action::Demote { side, .. }
-        | Action::Promote { side, .. }
-        | Action::ForcePromote { side, .. }
-        | Action::Resync { side, .. }
-        | Action::Rename { side, .. }
-        | Action::Fence { side, .. }
-        | Action::Unfence { side, .. }
-        | Action::RemoveImage { side, .. }
-        | Action::Clone { side, .. } => Some(*side),
-        Action::EnableReplication { .. } | Action::DisableReplication { .. } => Some(Side::Source),
-        Action::AwaitReplica { .. } | Action::AwaitArrival { .. } | Action::Rejoin { .. } | Action::Delay { .. } => {
-            None
-        }
-    }
-}
-
 /// How long an attempt may take.
 pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
     let s = &inner.settings;

@@ -22,7 +22,6 @@ mod records;
 mod remains;
 mod remote;
 mod reporting;
-mod resolve;
 mod retention;
 mod runner;
 mod settings;

@@ -7,15 +7,15 @@ use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
 use super::runner::Runner;
 use super::{SourceReach, cloned_images, group_inventory, reach_source, retention, sync_cluster};
-use crate::journal::{DecisionKind, Event, Frozen, PhaseKind, TaskStatus};
+use crate::journal::{DecisionKind, Event, Frozen, PhaseKind};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
-    CloudId, Cluster, DataPoint, ForceRight, Home, InstanceRecoveryState, JobDefinition, JobOperation, JobType,
-    RecoveryPlan, RecoveryPoint, TaskKey, Work,
+    CloudId, Cluster, DataPoint, ForceRight, Home, JobDefinition, JobOperation, JobType, RecoveryPlan, RecoveryPoint,
+    TaskKey, Work,
 };
 use crate::planning::{
-    self, Action, FENCE, RecoveryData, RecoveryInputs, TaskGraph, plan_confirm, plan_fence, plan_open, plan_point,
-    plan_protect, plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
+    self, Action, FENCE, RecoveryData, RecoveryInputs, TaskGraph, plan_fence, plan_open, plan_point, plan_protect,
+    plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::planted::{self, Bug};
 use crate::provider::{Role, Token};
@@ -73,12 +73,12 @@ impl Runner {
                     plan_unprotect(&plan, &retention::remains(&self.inner.records(), plan_id).await?)
                 }
             },
-            (PhaseKind::Retry, _) => self.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),
-            (PhaseKind::Rollback, Some(JobOperation::RetryRollback)) => self.remaining(&[PhaseKind::Rollback], None),
-            (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => self.remaining(&[PhaseKind::Confirm], None),
+            (PhaseKind::Retry, _) => view.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),
+            (PhaseKind::Rollback, Some(JobOperation::RetryRollback)) => view.remaining(&[PhaseKind::Rollback], None),
+            (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => view.remaining(&[PhaseKind::Confirm], None),
             (PhaseKind::Rollback, _) => {
                 let decision = self.decision_of(events, DecisionKind::Rollback);
-                let prefix = self.prefix("undo");
+                let prefix = view.prefix("undo");
                 let mut graph = plan_undo(&view.id, &frozen.plan, &view.done(), &prefix, &decision)?;
                 if let (_, 1..) = self.inner.fencing(&view.id).await? {
                     plan_unfence(&mut graph, &frozen.inventory, &prefix)?;
@@ -87,10 +87,6 @@ impl Runner {
             }
             (PhaseKind::Confirm, _) => self.plan_confirm(frozen, events).await,
         }
-    }
-
-    fn prefix(&self, word: &str) -> String {
-        format!("{word}{}", self.journal.view.phases.len())
     }
 
     fn decision_of(&self, events: &[Event], wanted: DecisionKind) -> String {
@@ -110,60 +106,13 @@ impl Runner {
         new.or_else(old).unwrap_or_default()
     }
 
-    /// What the last graph of these kinds left undone. What succeeded stays done: a second try must not begin again in the
-    /// middle of a hand-over.
-    fn remaining(&self, kinds: &[PhaseKind], only: Option<&BTreeSet<CloudId>>) -> Result<TaskGraph> {
-        let view = &self.journal.view;
-        let mut graph = TaskGraph::default();
-        for task in view
-            .phases
-            .iter()
-            .filter(|p| kinds.contains(&p.kind))
-            .flat_map(|p| p.graph.tasks.values())
-        {
-            let chosen = only.is_none_or(|o| o.is_empty() || !task.instances.is_disjoint(o));
-            if chosen && view.status(&task.key) != TaskStatus::Done {
-                graph.tasks.insert(task.key.clone(), task.clone());
-            }
-        }
-        let left: BTreeSet<TaskKey> = graph.tasks.keys().cloned().collect();
-        for task in graph.tasks.values_mut() {
-            task.after.retain(|k| left.contains(k));
-            task.order.retain(|k| left.contains(k));
-        }
-        if planted::is(Bug::RetryDoesNothing) && kinds == [PhaseKind::Rollback] {
-            return Ok(TaskGraph::default());
-        }
-        if graph.tasks.is_empty() {
-            return Err(
-                Error::new(ErrorKind::Refused, "job.retry", "nothing of these instances failed")
-                    .with_field("instances")
-                    .with_remedy("choose instances that failed"),
-            );
-        }
-        Ok(graph)
-    }
-
     async fn plan_confirm(&self, frozen: &Frozen, events: &[Event]) -> Result<TaskGraph> {
         let view = &self.journal.view;
-        let recovered: BTreeSet<CloudId> = view
-            .instances()
-            .into_iter()
-            .filter(|(_, s)| *s == InstanceRecoveryState::Success)
-            .map(|(id, _)| id)
-            .collect();
-        let done = view.done();
-        let mut graph = plan_confirm(&view.id, &done, &recovered, &self.prefix("confirm"))?;
-        // What only failed instances need is rolled back; what a recovered one shares with them stays (SM-66).
-        let lost: Vec<_> = done
-            .into_iter()
-            .filter(|d| !d.task.instances.is_empty() && d.task.instances.is_disjoint(&recovered))
-            .collect();
         let decision = self.decision_of(events, DecisionKind::Confirm);
-        let undo = plan_undo(&view.id, &frozen.plan, &lost, &self.prefix("undo"), &decision)?;
-        graph.tasks.extend(undo.tasks);
+        let recovered = view.recovered();
+        let mut graph = view.plan_confirm(frozen, &recovered, &decision)?;
         if let Some(home) = self.came_home(frozen) {
-            let prefix = self.prefix("home");
+            let prefix = view.prefix("home");
             let homecoming = homecoming::plan(&self.inner, home, frozen, &recovered, &prefix).await?;
             graph.tasks.extend(homecoming.tasks);
         }

@@ -9,11 +9,11 @@ use super::journal_writer::JournalWriter;
 use super::lease::{self, JobLease};
 use super::records::kinds;
 use super::remote::Order;
-use super::{Inner, outcome, remote, resolve};
-use crate::journal::{DecisionKind, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
+use super::{Inner, outcome, remote};
+use crate::journal::{DecisionKind, Due, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
-use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, ResultCode, TaskKey, Work};
-use crate::planning::{Action, Side, Task};
+use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
+use crate::planning::{Action, Side};
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
 use crate::provider::Decision;
@@ -66,7 +66,6 @@ type Ended = std::result::Result<(tokio::task::Id, Result<TaskOutput>), JoinErro
 /// A task under way.
 struct Running {
     attempt: u32,
-    side: Option<Side>,
     handle: AbortHandle,
     only_waits: bool,
 }
@@ -240,17 +239,7 @@ impl Runner {
                 Ok(false)
             }
             JobState::Running | JobState::Canceling | JobState::Clearing => {
-                let forgets = planted::is(Bug::CancelForgets) && view.state == JobState::Canceling;
-                if forgets || self.running.is_empty() && (view.phase_has_ended() || view.phase().is_none()) {
-                    let trigger = match view.state {
-                        JobState::Clearing => Trigger::ClearEnded {
-                            all_succeeded: view.phase_succeeded(),
-                        },
-                        JobState::Canceling => Trigger::TasksEnded(ResultCode::Canceled),
-                        _ if view.phase().is_none() => Trigger::TasksEnded(ResultCode::Failed),
-                        _ if planted::is(Bug::AlwaysSuccess) => Trigger::TasksEnded(ResultCode::Success),
-                        _ => Trigger::TasksEnded(view.evaluate()),
-                    };
+                if let Some(trigger) = view.phase_end(!self.running.is_empty()) {
                     self.take(trigger, "engine", String::new(), &BTreeSet::new()).await?;
                     return Ok(true);
                 }
@@ -439,13 +428,7 @@ impl Runner {
             .with("job", job)
             .with_remedy("wait until that job has finished, then ask again"));
         }
-        let plan = match (view.state, t.next) {
-            (JobState::Pending, JobState::Running) => Some(PhaseKind::Run),
-            (JobState::Completed, JobState::Running) => Some(PhaseKind::Retry),
-            (_, JobState::Clearing) if t.operation == JobOperation::Confirm => Some(PhaseKind::Confirm),
-            (_, JobState::Clearing) => Some(PhaseKind::Rollback),
-            _ => None,
-        };
+        let plan = PhaseKind::of(view.state, &t);
         let decision = match (asked, plan) {
             (Some(JobOperation::Confirm | JobOperation::RetryConfirm), _) => Some(DecisionKind::Confirm),
             (Some(JobOperation::IgnoreRollback), _) => Some(DecisionKind::IgnoreLeftovers),
@@ -493,67 +476,10 @@ impl Runner {
     /// Starts what is ready; whether anything happened. Intents become durable before anything is done.
     async fn start_tasks(&mut self) -> Result<bool> {
         let view = &self.journal.view;
-        let Some(phase) = view.phase() else { return Ok(false) };
-        let now = self.inner.clock.now();
-        let mut skipped = Vec::new();
-        let mut ready: Vec<&Task> = Vec::new();
-        let mut load: BTreeMap<Side, usize> = BTreeMap::new();
-        for side in self.running.values().filter_map(|r| r.side) {
-            *load.entry(side).or_default() += 1;
-        }
-        for task in phase.graph.tasks.values() {
-            let state = view.tasks.get(&task.key);
-            let status = state.map_or(TaskStatus::Pending, |s| s.status);
-            if status.has_ended() || self.running.contains_key(&task.key) {
-                continue;
-            }
-            if status == TaskStatus::Running && planted::is(Bug::IntentIsOutcome) {
-                skipped.push(Event::Outcome {
-                    task: task.key.clone(),
-                    attempt: state.map_or(1, |s| s.attempts),
-                    result: TaskResult::Done {
-                        output: TaskOutput::default(),
-                    },
-                });
-                continue;
-            }
-            let lost = task
-                .after
-                .iter()
-                .find(|k| matches!(view.status(k), TaskStatus::Failed | TaskStatus::Skipped));
-            if let Some(lost) = lost {
-                skipped.push(Event::Skipped {
-                    task: task.key.clone(),
-                    because: format!("{lost} did not succeed"),
-                });
-                continue;
-            }
-            // Cancelled: what has not begun is not begun. What an engine that died had begun is looked at again first.
-            if view.state == JobState::Canceling && (status == TaskStatus::Pending || effect::only_waits(&task.action))
-            {
-                skipped.push(Event::Skipped {
-                    task: task.key.clone(),
-                    because: "the job was cancelled".to_owned(),
-                });
-                continue;
-            }
-            let blocked = task.after.iter().any(|k| view.status(k) != TaskStatus::Done)
-                || task.order.iter().any(|k| !view.status(k).has_ended())
-                || state.and_then(|s| s.not_before).is_some_and(|at| at > now);
-            if blocked {
-                continue;
-            }
-            if let Some(side) = effect::side(&task.action) {
-                let n = load.entry(side).or_default();
-                if *n >= self.inner.settings.parallel {
-                    continue;
-                }
-                *n += 1;
-            }
-            ready.push(task);
-        }
-        if !skipped.is_empty() {
-            self.journal.append(skipped, vec![]).await?;
+        let running = self.running.keys().collect();
+        let Due { ended, ready } = view.due(&running, self.inner.settings.parallel, self.inner.clock.now());
+        if !ended.is_empty() {
+            self.journal.append(ended, vec![]).await?;
             return Ok(true);
         }
         if ready.is_empty() {
@@ -615,9 +541,8 @@ impl Runner {
             operator: d.operator.clone(),
             reason: d.reason.clone(),
         });
-        let side = effect::side(&task.action);
-        let only_waits = effect::only_waits(&task.action);
-        let resolved = resolve::resolve(view, &task.action);
+        let only_waits = task.action.only_waits();
+        let resolved = view.resolve(&task.action);
         let attempt = resolved.map(|action| Attempt {
             inner: self.inner.clone(),
             job: view.id.clone(),
@@ -643,7 +568,6 @@ impl Runner {
             key,
             Running {
                 attempt: number,
-                side,
                 handle,
                 only_waits,
             },

@@ -308,6 +308,43 @@ impl std::fmt::Display for Task {
 }
 
 impl Action {
+    /// Whether it only waits: it may be dropped when the job is cancelled.
+    #[must_use]
+    pub const fn only_waits(&self) -> bool {
+        matches!(
+            self,
+            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::Delay { .. }
+        )
+    }
+
+    /// The side whose load it counts for; waits count for none.
+    #[must_use]
+    pub const fn load(&self) -> Option<Side> {
+        match self {
+            Self::Create { side, .. }
+            | Self::Adopt { side, .. }
+            | Self::Remove { side, .. }
+            | Self::Release { side, .. }
+            | Self::StopServer { side, .. }
+            | Self::StartServer { side, .. }
+            | Self::Flatten { side, .. }
+            | Self::Snapshot { side, .. }
+            | Self::RemoveSnapshot { side, .. }
+            | Self::Ship { side, .. }
+            | Self::Demote { side, .. }
+            | Self::Promote { side, .. }
+            | Self::ForcePromote { side, .. }
+            | Self::Resync { side, .. }
+            | Self::Rename { side, .. }
+            | Self::Fence { side, .. }
+            | Self::Unfence { side, .. }
+            | Self::RemoveImage { side, .. }
+            | Self::Clone { side, .. } => Some(*side),
+            Self::EnableReplication { .. } | Self::DisableReplication { .. } => Some(Side::Source),
+            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::Rejoin { .. } | Self::Delay { .. } => None,
+        }
+    }
+
     /// What it does, in words, and where.
     #[must_use]
     pub fn words(&self) -> (String, Option<Side>) {

@@ -1,26 +1,34 @@
 //! Making an action concrete: references to what other tasks made are replaced by what they made.
+//! Pure: the fold says what was made.
 
-use crate::journal::JobView;
+use super::fold::JobView;
 use crate::model::{CloudId, StorageRef, TaskKey};
 use crate::planning::{Action, ImageRef, MarkRef};
 use crate::provider::{Mark, Ref};
 use crate::{Error, ErrorKind, Result};
 
 /// A mark a task is to wait for; none when there is nothing to wait for.
-pub(crate) fn mark(view: &JobView, mark: &MarkRef) -> Result<Option<Mark>> {
+fn mark(view: &JobView, mark: &MarkRef) -> Result<Option<Mark>> {
     match mark {
         MarkRef::Known(mark) => Ok(Some(mark.clone())),
         MarkRef::OutputOf(task) => Ok(view.output(task).ok_or_else(|| nothing(task))?.mark.clone()),
     }
 }
 
-/// Replaces every reference of an action.
-///
-/// # Errors
-/// `Internal` when a task it refers to made nothing: the graph is wrong.
-pub(crate) fn resolve(view: &JobView, action: &Action) -> Result<Action> {
-    let mut action = action.clone();
-    match &mut action {
+impl JobView {
+    /// Replaces every reference of an action.
+    ///
+    /// # Errors
+    /// `Internal` when a task it refers to made nothing: the graph is wrong.
+    pub fn resolve(&self, action: &Action) -> Result<Action> {
+        let mut action = action.clone();
+        resolve(self, &mut action)?;
+        Ok(action)
+    }
+}
+
+fn resolve(view: &JobView, action: &mut Action) -> Result<()> {
+    match action {
         Action::Create { spec, .. } => {
             for r in spec.refs_mut() {
                 id(view, r)?;
@@ -70,7 +78,7 @@ pub(crate) fn resolve(view: &JobView, action: &Action) -> Result<Action> {
         | Action::RemoveImage { .. }
         | Action::Delay { .. } => {}
     }
-    Ok(action)
+    Ok(())
 }
 
 fn nothing(task: &TaskKey) -> Error {

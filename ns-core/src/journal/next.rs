@@ -1,0 +1,180 @@
+//! What a job comes to next, as its journal stands: which tasks may begin, which never will, when a graph has ended and which
+//! one follows. Pure: the runner asks here and does it; the model check of the recovery job asks here as well.
+
+use super::event::{Event, Frozen, PhaseKind};
+use super::fold::{JobView, TaskStatus};
+use crate::machine::{Transition, Trigger};
+use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, ResultCode, TaskKey};
+use crate::planning::{Side, Task, TaskGraph, plan_confirm, plan_undo};
+use crate::planted::{self, Bug};
+use crate::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is due in the graph that runs.
+#[derive(Debug, Default)]
+pub struct Due<'a> {
+    /// What ends without being tried. It is written down first, for more may follow from it.
+    pub ended: Vec<Event>,
+    /// What may begin now.
+    pub ready: Vec<&'a Task>,
+}
+
+impl PhaseKind {
+    /// The graph that a transition begins, if it begins one.
+    #[must_use]
+    pub fn of(from: JobState, t: &Transition) -> Option<Self> {
+        match (from, t.next) {
+            (JobState::Pending, JobState::Running) => Some(Self::Run),
+            (JobState::Completed, JobState::Running) => Some(Self::Retry),
+            (_, JobState::Clearing) if t.operation == JobOperation::Confirm => Some(Self::Confirm),
+            (_, JobState::Clearing) => Some(Self::Rollback),
+            _ => None,
+        }
+    }
+}
+
+impl JobView {
+    /// What is due now, with these tasks `running` in this engine and at most `parallel` of them on one side.
+    #[must_use]
+    pub fn due(&self, running: &BTreeSet<&TaskKey>, parallel: usize, now: Timestamp) -> Due<'_> {
+        let mut due = Due::default();
+        let Some(phase) = self.phase() else { return due };
+        let mut load: BTreeMap<Side, usize> = BTreeMap::new();
+        let busy = running.iter().filter_map(|k| phase.graph.tasks.get(*k)?.action.load());
+        for side in busy {
+            *load.entry(side).or_default() += 1;
+        }
+        for task in phase.graph.tasks.values() {
+            let state = self.tasks.get(&task.key);
+            let status = self.status(&task.key);
+            if status.has_ended() || running.contains(&task.key) {
+                continue;
+            }
+            if status == TaskStatus::Running && planted::is(Bug::IntentIsOutcome) {
+                due.ended.push(Event::Outcome {
+                    task: task.key.clone(),
+                    attempt: state.map_or(1, |s| s.attempts),
+                    result: super::TaskResult::Done {
+                        output: super::TaskOutput::default(),
+                    },
+                });
+                continue;
+            }
+            if let Some(because) = self.never(task) {
+                due.ended.push(Event::Skipped {
+                    task: task.key.clone(),
+                    because,
+                });
+                continue;
+            }
+            let blocked = task.after.iter().any(|k| self.status(k) != TaskStatus::Done)
+                || task.order.iter().any(|k| !self.status(k).has_ended())
+                || state.and_then(|s| s.not_before).is_some_and(|at| at > now);
+            if blocked {
+                continue;
+            }
+            if let Some(side) = task.action.load() {
+                let n = load.entry(side).or_default();
+                if *n >= parallel {
+                    continue;
+                }
+                *n += 1;
+            }
+            due.ready.push(task);
+        }
+        due
+    }
+
+    /// Why a task that does not run will not be tried.
+    fn never(&self, task: &Task) -> Option<String> {
+        let is_lost = |k: &&TaskKey| matches!(self.status(k), TaskStatus::Failed | TaskStatus::Skipped);
+        if let Some(lost) = task.after.iter().find(is_lost) {
+            return Some(format!("{lost} did not succeed"));
+        }
+        // Cancelled: what has not begun is not begun. What an engine that died had begun is looked at again first.
+        let begun = self.status(&task.key) != TaskStatus::Pending && !task.action.only_waits();
+        (self.state == JobState::Canceling && !begun).then(|| "the job was cancelled".to_owned())
+    }
+
+    /// The trigger of a graph that has ended; none as long as anything of it goes on.
+    #[must_use]
+    pub fn phase_end(&self, anything_runs: bool) -> Option<Trigger> {
+        let forgets = planted::is(Bug::CancelForgets) && self.state == JobState::Canceling;
+        let ended = !anything_runs && (self.phase_has_ended() || self.phase().is_none());
+        (forgets || ended).then(|| match self.state {
+            JobState::Clearing => Trigger::ClearEnded {
+                all_succeeded: self.phase_succeeded(),
+            },
+            JobState::Canceling => Trigger::TasksEnded(ResultCode::Canceled),
+            _ if self.phase().is_none() => Trigger::TasksEnded(ResultCode::Failed),
+            _ if planted::is(Bug::AlwaysSuccess) => Trigger::TasksEnded(ResultCode::Success),
+            _ => Trigger::TasksEnded(self.evaluate()),
+        })
+    }
+
+    /// What the keys of the next graph begin with.
+    #[must_use]
+    pub fn prefix(&self, word: &str) -> String {
+        format!("{word}{}", self.phases.len())
+    }
+
+    /// The instances that were recovered.
+    #[must_use]
+    pub fn recovered(&self) -> BTreeSet<CloudId> {
+        let states = self.instances().into_iter();
+        states
+            .filter(|(_, s)| *s == InstanceRecoveryState::Success)
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// What the last graph of these kinds left undone. What succeeded stays done: a second try must not begin again in the
+    /// middle of a hand-over.
+    ///
+    /// # Errors
+    /// `Refused` when nothing of the chosen instances is left to do.
+    pub fn remaining(&self, kinds: &[PhaseKind], only: Option<&BTreeSet<CloudId>>) -> Result<TaskGraph> {
+        let mut graph = TaskGraph::default();
+        let phases = self.phases.iter().filter(|p| kinds.contains(&p.kind));
+        for task in phases.flat_map(|p| p.graph.tasks.values()) {
+            let chosen = only.is_none_or(|o| o.is_empty() || !task.instances.is_disjoint(o));
+            if chosen && self.status(&task.key) != TaskStatus::Done {
+                graph.tasks.insert(task.key.clone(), task.clone());
+            }
+        }
+        let left: BTreeSet<TaskKey> = graph.tasks.keys().cloned().collect();
+        for task in graph.tasks.values_mut() {
+            task.after.retain(|k| left.contains(k));
+            task.order.retain(|k| left.contains(k));
+        }
+        if planted::is(Bug::RetryDoesNothing) && kinds == [PhaseKind::Rollback] {
+            return Ok(TaskGraph::default());
+        }
+        if graph.tasks.is_empty() {
+            return Err(
+                Error::new(ErrorKind::Refused, "job.retry", "nothing of these instances failed")
+                    .with_field("instances")
+                    .with_remedy("choose instances that failed"),
+            );
+        }
+        Ok(graph)
+    }
+
+    /// The confirm of what was recovered. What only failed instances need is rolled back; what a recovered one shares with them
+    /// stays (SM-66).
+    ///
+    /// # Errors
+    /// As [`plan_confirm`] and [`plan_undo`].
+    pub fn plan_confirm(&self, frozen: &Frozen, recovered: &BTreeSet<CloudId>, decision: &str) -> Result<TaskGraph> {
+        let done = self.done();
+        let mut graph = plan_confirm(&self.id, &done, recovered, &self.prefix("confirm"))?;
+        let lost: Vec<_> = done
+            .into_iter()
+            .filter(|d| !d.task.instances.is_empty() && d.task.instances.is_disjoint(recovered))
+            .collect();
+        let undo = plan_undo(&self.id, &frozen.plan, &lost, &self.prefix("undo"), decision)?;
+        graph.tasks.extend(undo.tasks);
+        Ok(graph)
+    }
+}
