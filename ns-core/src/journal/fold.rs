@@ -340,13 +340,16 @@ impl JobView {
             .map(|t| &t.output)
     }
 
-    /// Every recovery task whose intent was written: what a rollback has to look at.
+    /// Every recovery task whose intent was written: what a rollback has to look at. Each once, as it was first planned: a retry
+    /// no longer waits for what had succeeded before, but undoing still has to go the other way round.
     #[must_use]
     pub fn done(&self) -> Vec<Done<'_>> {
+        let mut seen = BTreeSet::new();
         self.phases
             .iter()
             .filter(|p| matches!(p.kind, PhaseKind::Run | PhaseKind::Retry))
             .flat_map(|p| p.graph.tasks.values())
+            .filter(|task| seen.insert(&task.key))
             .filter_map(|task| {
                 let state = self.tasks.get(&task.key)?;
                 let known = state.status == TaskStatus::Done || !planted::is(Bug::UndoKnownOnly);

@@ -178,3 +178,91 @@ impl JobView {
         Ok(graph)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::journal::{Entry, TaskOutput, TaskResult};
+    use crate::model::{GroupId, JobId, PlanId, ReplicationId, Work};
+    use crate::planning::{Action, ImageRef};
+    use crate::provider::Ref;
+
+    fn append(view: &mut JobView, event: Event) {
+        view.apply(&Entry {
+            job: view.id.clone(),
+            position: view.position + 1,
+            at: Timestamp::UNIX_EPOCH,
+            event,
+        });
+    }
+
+    fn ends(view: &mut JobView, task: &TaskKey, result: TaskResult) {
+        let (task, attempt) = (task.clone(), 1);
+        let intent = Event::Intent {
+            task: task.clone(),
+            attempt,
+        };
+        append(view, intent);
+        append(view, Event::Outcome { task, attempt, result });
+    }
+
+    /// Found by the model check: a retried demotion had lost its tie to the stop that had succeeded before, and so a rollback
+    /// started the guest on a volume that was not yet writable again.
+    #[test]
+    fn what_was_retried_is_undone_in_the_order_of_the_first_plan() {
+        let job = JobId::new("j");
+        let mut view = JobView::begin(&Entry {
+            job: job.clone(),
+            position: 1,
+            at: Timestamp::UNIX_EPOCH,
+            event: Event::Created {
+                work: Work::Prune {
+                    group_id: GroupId::new("group"),
+                    plan_id: PlanId::new("plan"),
+                },
+                actor: "anna".to_owned(),
+            },
+        })
+        .unwrap();
+        let mut graph = TaskGraph::default();
+        let stop = Action::StopServer {
+            side: Side::Source,
+            server: Ref::Known(CloudId::new("g")),
+            was_running: true,
+        };
+        let stop = graph.add("stop/g", stop, []);
+        let demote = Action::Demote {
+            side: Side::Source,
+            image: ImageRef::Replica(ReplicationId::new("v")),
+            only_if_primary: false,
+        };
+        let demote = graph.add("demote/v", demote, [&stop]);
+        append(
+            &mut view,
+            Event::Planned {
+                phase: PhaseKind::Run,
+                graph,
+            },
+        );
+        let done = || TaskResult::Done {
+            output: TaskOutput::default(),
+        };
+        ends(&mut view, &stop, done());
+        let error = Error::new(ErrorKind::Rejected, "test", "no").to_record();
+        ends(&mut view, &demote, TaskResult::Failed { error });
+        let graph = view.remaining(&[PhaseKind::Run], None).unwrap();
+        assert!(
+            graph.tasks[&demote].after.is_empty(),
+            "it does not wait for what is done"
+        );
+        let phase = PhaseKind::Retry;
+        append(&mut view, Event::Planned { phase, graph });
+        ends(&mut view, &demote, done());
+
+        let all = view.done();
+        assert_eq!(all.len(), 2, "each task once");
+        let undone = all.iter().find(|d| d.task.key == demote).unwrap();
+        assert_eq!(undone.task.after, BTreeSet::from([stop]));
+    }
+}
