@@ -647,6 +647,11 @@ fn every_state_trigger_and_facts_has_its_row_or_is_refused() {
             }
         }
     }
+    println!("{} cases: {legal} legal, {refused} refused", legal + refused);
+    let cases = S::ALL.len() * all_facts().len() * triggers().len() * Op::ALL.len();
+    assert_eq!(legal + refused, cases);
+    // Of 10 states, 120 facts, 21 triggers and 10 operations, when this was written.
+    assert!(cases >= 252_000, "only {cases} cases");
     assert!(legal > 0 && refused > legal, "{legal} legal, {refused} refused");
 }
 
@@ -896,7 +901,11 @@ fn all_lives_keep_the_rules() {
         assert_eq!(job.state, S::Finished, "{start:?} is stuck");
     }
     println!("{} situations, {} rows", seen.len(), taken.len());
+    assert!(seen.len() >= FLOOR, "only {} situations", seen.len());
 }
+
+/// How many situations there are, at least.
+const FLOOR: usize = 80;
 
 const WAY_ON: [Trigger; 8] = [
     Trigger::Timer(TimerKind::PlannedTime),
