@@ -5,6 +5,7 @@
 
 use crate::outcome::{Done, lost, words};
 use ns_core::{Error, ErrorKind, Result};
+use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -35,8 +36,18 @@ pub(crate) struct Call {
     /// Written to its standard input.
     pub(crate) input: Option<Input>,
     pub(crate) plain_exit: bool,
-    /// Nobody reads what it says: it may leave a daemon behind that keeps its output open for ever.
-    pub(crate) unheard: bool,
+    pub(crate) output: Output,
+}
+
+/// What becomes of what a command says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It is kept.
+    Whole,
+    /// Nobody reads it: the command may leave a daemon behind that keeps its output open for ever.
+    Unheard,
+    /// However much it is, only its length and its digest (SHA-256) are kept: `LENGTH DIGEST`.
+    Digest,
 }
 
 /// Bytes for standard input; may be secret.
@@ -101,6 +112,10 @@ impl Runner {
 }
 
 async fn spawn(call: &Call) -> Result<Done> {
+    let pipe = || match call.output {
+        Output::Unheard => Stdio::null(),
+        Output::Whole | Output::Digest => Stdio::piped(),
+    };
     let mut child = Command::new(&call.program)
         .args(&call.args)
         // Times come in local time without a zone; options could come from outside.
@@ -114,8 +129,8 @@ async fn spawn(call: &Call) -> Result<Done> {
         } else {
             Stdio::null()
         })
-        .stdout(if call.unheard { Stdio::null() } else { Stdio::piped() })
-        .stderr(if call.unheard { Stdio::null() } else { Stdio::piped() })
+        .stdout(pipe())
+        .stderr(pipe())
         // A terminal's Ctrl-C is for the engine, which ends its calls in order.
         .process_group(0)
         .kill_on_drop(true)
@@ -128,9 +143,13 @@ async fn spawn(call: &Call) -> Result<Done> {
             let _closed_early = pipe.write_all(&input.0).await;
         }
     };
-    let (_, stdout, stderr, status) = tokio::join!(feed, read_whole(stdout), read_tail(stderr), async {
-        child.wait().await
-    });
+    let said = async {
+        match call.output {
+            Output::Digest => read_digest(stdout).await,
+            Output::Whole | Output::Unheard => read_whole(stdout).await,
+        }
+    };
+    let (_, stdout, stderr, status) = tokio::join!(feed, said, read_tail(stderr), async { child.wait().await });
     let broken = |e: std::io::Error| internal("the command's pipes broke").with_source(e);
     Ok(Done {
         what: call.what.clone(),
@@ -151,6 +170,22 @@ async fn read_whole(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec
         return Err(std::io::Error::other("more output than expected"));
     }
     Ok(bytes)
+}
+
+async fn read_digest(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let (mut hash, mut length, mut buffer) = (Sha256::new(), 0_u64, vec![0; 1 << 20]);
+    if let Some(mut pipe) = pipe {
+        loop {
+            let n = pipe.read(&mut buffer).await?;
+            if n == 0 {
+                break;
+            }
+            hash.update(&buffer[..n]);
+            length += n as u64;
+        }
+    }
+    let digest: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok(format!("{length} {digest}").into_bytes())
 }
 
 async fn read_tail(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
@@ -194,7 +229,7 @@ mod tests {
             deadline: Duration::from_millis(deadline),
             input: None,
             plain_exit: false,
-            unheard: false,
+            output: Output::Whole,
         }
     }
 
@@ -291,8 +326,15 @@ mod tests {
         assert_eq!((done.code, done.error().kind()), (None, ErrorKind::Unavailable));
         // A daemon that is left behind does not keep the call.
         let mut c = call("sleep 3 & exit 0", Effect::Change, 2000);
-        c.unheard = true;
+        c.output = Output::Unheard;
         assert_eq!(runner.run(c).await.unwrap().code, Some(0));
+        let mut c = call("printf abc", Effect::Copy, 5000);
+        c.output = Output::Digest;
+        // The digest of "abc" in FIPS 180-4.
+        assert_eq!(
+            runner.run(c).await.unwrap().stdout,
+            b"3 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         let mut c = call("", Effect::Read, 5000);
         c.program = "/nonexistent/rbd".into();
         assert_eq!(runner.run(c).await.unwrap_err().code(), "ceph.no_command");

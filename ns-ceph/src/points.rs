@@ -13,7 +13,7 @@ use crate::rbd::{args, not_found};
 use crate::spec::{ImageSpec, check_snapshot_name};
 use futures::future::try_join;
 use ns_core::model::ReplicationMode;
-use ns_core::provider::{Mark, Role, SnapshotInfo};
+use ns_core::provider::{Content, Mark, Role, SnapshotInfo};
 use ns_core::{Error, ErrorKind, Result};
 
 impl Ceph {
@@ -31,6 +31,12 @@ impl Ceph {
     async fn create_snapshot(&self, image: &ImageSpec, name: &str) -> Result<()> {
         let call = args!["snap", "create", "--no-progress", image.snapshot_arg(name)];
         self.rbd.change(call).await?.ok_or_none(&[EXISTS]).map(drop)
+    }
+
+    pub(crate) async fn read_content(&self, image: &ImageSpec, snapshot: &str) -> Result<Content> {
+        check_snapshot_name(snapshot)?;
+        let content = self.rbd.content(image, snapshot).await?;
+        content.ok_or_else(|| no_snapshot(image, snapshot))
     }
 
     pub(crate) async fn list_snapshots(&self, image: &ImageSpec) -> Result<Vec<SnapshotInfo>> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ns_core::model::{ReplicationId, ReplicationMode, StorageRef};
 use ns_core::ports::{Clock, SystemClock};
 use ns_core::provider::{
-    Decision, ImageState, Mark, PairingOffer, ReplicationStatus, Role, SnapshotInfo, StorageCapabilities,
+    Content, Decision, ImageState, Mark, PairingOffer, ReplicationStatus, Role, SnapshotInfo, StorageCapabilities,
     StorageProvider, StorageReport, Token,
 };
 use ns_core::{Error, ErrorKind, Result};
@@ -146,6 +146,9 @@ impl StorageProvider for Ceph {
     }
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
         self.list_snapshots(&ImageSpec::of(image)?).await
+    }
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content> {
+        self.read_content(&ImageSpec::of(image)?, snapshot).await
     }
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {
         self.drop_snapshot(&self.ours(image)?, name).await

@@ -1,12 +1,13 @@
 //! What is asked of the cluster, as typed calls. This is the seam: the verbs above know these calls and no command line,
 //! so that librbd in a worker process can answer them one day.
 
-use crate::command::{Call, Effect, Input, Runner};
+use crate::command::{Call, Effect, Input, Output, Runner};
 use crate::config::{CephConfig, PoolRef};
 use crate::facts::{Child, ImageUse, Info, MirrorStatus, PoolInfo, PoolStatus, Snap, parse};
 use crate::journal::Journal;
 use crate::outcome::{Done, INVALID, NOT_FOUND};
 use crate::spec::ImageSpec;
+use ns_core::provider::Content;
 use ns_core::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -225,6 +226,32 @@ impl Rbd {
         self.run(As::User, Effect::Copy, args, None).await
     }
 
+    /// Reads a snapshot from its first byte to its last; none when there is no such image or snapshot.
+    pub(crate) async fn content(&self, image: &ImageSpec, snapshot: &str) -> Result<Option<Content>> {
+        let args = args!["export", "--no-progress", image.snapshot_arg(snapshot), "-"];
+        let mut call = self.call(Program::Rbd, As::User, Effect::Copy, args, None);
+        call.output = Output::Digest;
+        let Some(said) = self.runner.run(call).await?.ok_or_none(&[NOT_FOUND])? else {
+            return Ok(None);
+        };
+        let said = String::from_utf8_lossy(&said);
+        let content = said.split_once(' ').and_then(|(bytes, sha256)| {
+            Some(Content {
+                bytes: bytes.parse().ok()?,
+                sha256: sha256.to_owned(),
+            })
+        });
+        content
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Internal,
+                    "ceph.digest",
+                    "the content was read and not counted",
+                )
+            })
+            .map(Some)
+    }
+
     pub(crate) async fn run(&self, user: As, effect: Effect, args: Vec<String>, input: Option<Input>) -> Result<Done> {
         self.runner
             .run(self.call(Program::Rbd, user, effect, args, input))
@@ -249,7 +276,7 @@ impl Rbd {
             deadline: Duration::from_secs(self.config.limits.change_seconds),
             input: None,
             plain_exit: true,
-            unheard: true,
+            output: Output::Unheard,
         };
         self.runner.run(call).await?.ok().map(drop)
     }
@@ -304,7 +331,7 @@ impl Rbd {
             deadline: Duration::from_secs(deadline),
             input,
             plain_exit,
-            unheard: false,
+            output: Output::Whole,
         }
     }
 }

@@ -120,6 +120,9 @@ impl StorageProvider for Flawed<dyn StorageProvider, StorageFlaw> {
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
         self.inner.snapshots(image).await.map_err(|e| self.changed(e))
     }
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content> {
+        self.inner.content(image, snapshot).await.map_err(|e| self.changed(e))
+    }
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {
         self.inner
             .remove_snapshot(image, name)

@@ -14,9 +14,9 @@ use ns_core::model::{CloudId, ReplicationId, ReplicationMode, Resource, Resource
 use ns_core::model::{JobId, TaskKey};
 use ns_core::ports::Clock;
 use ns_core::provider::{
-    AdoptSpec, Cloud, CloudCapabilities, CloudProvider, CloudReport, CreatedKind, Decision, Handle, ImageState, Mark,
-    PairingOffer, ReplicationPhase, ReplicationStatus, SnapshotInfo, Spec, Storage, StorageCapabilities,
-    StorageProvider, StorageReport, Token,
+    AdoptSpec, Cloud, CloudCapabilities, CloudProvider, CloudReport, Content, CreatedKind, Decision, Handle,
+    ImageState, Mark, PairingOffer, ReplicationPhase, ReplicationStatus, SnapshotInfo, Spec, Storage,
+    StorageCapabilities, StorageProvider, StorageReport, Token,
 };
 use ns_core::sim::Part;
 use ns_core::{Error, ErrorKind, Result};
@@ -383,6 +383,11 @@ impl StorageProvider for NodeStorage {
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
         self.way
             .call(self.look("snapshots"), || self.storage.snapshots(image))
+            .await
+    }
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content> {
+        self.way
+            .call(self.look("content"), || self.storage.content(image, snapshot))
             .await
     }
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use ns_core::model::{CloudId, ReplicationId, ReplicationMode, Resource, ResourceKind, StorageRef};
 use ns_core::provider::{
-    AdoptSpec, CloudCapabilities, CloudProvider, CloudReport, CreatedKind, Decision, Handle, ImageState, Mark,
+    AdoptSpec, CloudCapabilities, CloudProvider, CloudReport, Content, CreatedKind, Decision, Handle, ImageState, Mark,
     PairingOffer, ReplicationStatus, SnapshotInfo, Spec, StorageCapabilities, StorageProvider, StorageReport, Token,
 };
 use ns_core::sim::SimWorld;
@@ -140,6 +140,7 @@ async fn answer(world: &SimWorld, made: &Made, request: &Request) -> Result<Valu
         "storage.status" => do_it!(storage, status, 0: StorageRef),
         "storage.snapshot" => do_it!(storage, snapshot, 0: StorageRef, 1: String),
         "storage.snapshots" => do_it!(storage, snapshots, 0: StorageRef),
+        "storage.content" => do_it!(storage, content, 0: StorageRef, 1: String),
         "storage.remove_snapshot" => do_it!(storage, remove_snapshot, 0: StorageRef, 1: String),
         "storage.ship" => {
             let snapshot: Option<String> = get(request, 1)?;
@@ -311,6 +312,9 @@ impl StorageProvider for Remote {
     }
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
         self.call("storage.snapshots", json!([image])).await
+    }
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content> {
+        self.call("storage.content", json!([image, snapshot])).await
     }
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {
         self.call("storage.remove_snapshot", json!([image, name])).await

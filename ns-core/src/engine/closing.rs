@@ -173,6 +173,7 @@ impl Runner {
             plan: frozen.plan.clone(),
             inventory: frozen.inventory.clone(),
             manifest: Manifest::default(),
+            contents: std::collections::BTreeMap::new(),
         };
         point.manifest = manifest::of(&point)?;
         put(kinds::POINT, point_id.as_str(), Some(0), &point)

@@ -30,7 +30,7 @@ pub(super) fn of(point: &RecoveryPoint) -> Result<Manifest> {
 ///
 /// # Errors
 /// `Corrupt`, naming the parts that differ.
-pub(super) fn check(point: &RecoveryPoint) -> Result<()> {
+pub(crate) fn check(point: &RecoveryPoint) -> Result<()> {
     let now = of(point)?;
     if now == point.manifest {
         return Ok(());

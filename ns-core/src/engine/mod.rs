@@ -35,6 +35,7 @@ pub(crate) use fences::to_be_fenced;
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
+pub(crate) use manifest::check as check_manifest;
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};

@@ -59,6 +59,20 @@ pub struct RecoveryPoint {
     pub inventory: Inventory,
     /// The digests of all this, looked at again before a job takes the point.
     pub manifest: Manifest,
+    /// What the volumes held in the vault when they were read last (`points().verify`); empty until then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<CloudId, PointContent>,
+}
+
+/// What a volume of a recovery point held when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointContent {
+    /// How much it is, in bytes.
+    pub bytes: u64,
+    /// Its digest (SHA-256, hexadecimal).
+    pub sha256: String,
+    /// When it was read.
+    pub read_at: Timestamp,
 }
 
 /// What a recovery point is made of, by digest (SHA-256, hexadecimal).

@@ -196,6 +196,7 @@ fn point() -> RecoveryPoint {
         plan: plan.clone(),
         inventory: inventory(),
         manifest: Manifest::default(),
+        contents: BTreeMap::new(),
     }
 }
 

@@ -156,6 +156,16 @@ pub struct SnapshotInfo {
     pub size_bytes: u64,
 }
 
+/// What an image holds, or held at a snapshot, from its first byte to its last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// How much it is, in bytes; holes count as zeros.
+    pub bytes: u64,
+    /// Its digest (SHA-256, hexadecimal): equal on both sides exactly when the content is. Only digests of one kind of storage
+    /// can be compared.
+    pub sha256: String,
+}
+
 /// A secret with which one side accepts the other as its peer.
 #[derive(Debug, Clone)]
 pub struct PairingOffer {
@@ -214,6 +224,13 @@ pub trait StorageProvider: Debug + Send + Sync {
 
     /// The user snapshots of an image on this side, oldest first.
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>>;
+
+    /// Reads all that an image held at a user snapshot. This moves as much data as the image is large. **Cancellation**: dropping
+    /// the future ends the reading.
+    ///
+    /// # Errors
+    /// `NotFound` when the image or the snapshot is not there.
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content>;
 
     /// Removes a user snapshot of a primary or of an image of this side's own. `Ok` when it is gone.
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()>;

@@ -13,6 +13,7 @@ mod jobs;
 mod plans;
 mod points;
 mod reports;
+mod verify;
 
 pub use clusters::{ClusterRequest, Clusters, ConnectionReport};
 pub use explain::{Explanation, VolumeLoss};
@@ -22,6 +23,7 @@ pub use jobs::{JobRequest, Jobs, OperationRequest};
 pub use plans::{PlanRequest, Plans};
 pub use points::Points;
 pub use reports::Reports;
+pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
 use std::sync::Arc;

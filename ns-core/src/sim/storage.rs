@@ -8,7 +8,7 @@ use super::rbd::Rbd;
 use super::world::{SimWorld, World};
 use crate::model::{ReplicationId, ReplicationMode, StorageRef};
 use crate::provider::{
-    Decision, ImageState, Mark, PairingOffer, ReplicationStatus, SnapshotInfo, Storage, StorageCapabilities,
+    Content, Decision, ImageState, Mark, PairingOffer, ReplicationStatus, SnapshotInfo, Storage, StorageCapabilities,
     StorageProvider, StorageReport, TOKEN_KEY, Token,
 };
 use crate::{Error, ErrorKind, Result};
@@ -224,6 +224,12 @@ impl StorageProvider for SimStorage {
             Ok(all.into_iter().map(snapshot_info).collect())
         };
         self.call("snapshots", image, self.takes().storage_read, list).await
+    }
+
+    async fn content(&self, image: &StorageRef, snapshot: &str) -> Result<Content> {
+        let takes = self.takes().storage_read;
+        self.call("content", image, takes, |rbd| rbd.content(image, snapshot).or_error())
+            .await
     }
 
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {

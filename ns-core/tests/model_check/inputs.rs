@@ -140,6 +140,7 @@ pub fn frozen(layout: Layout) -> Frozen {
         plan: plan.clone(),
         inventory: inventory.clone(),
         manifest: Manifest::default(),
+        contents: BTreeMap::new(),
     };
     Frozen {
         plan,

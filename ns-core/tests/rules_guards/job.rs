@@ -32,6 +32,7 @@ impl Case {
             plan: world.plan.clone(),
             inventory: world.source_inventory.clone(),
             manifest: Manifest::default(),
+            contents: BTreeMap::new(),
         };
         Self {
             world,

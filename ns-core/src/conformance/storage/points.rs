@@ -51,6 +51,25 @@ pub(super) async fn arrived_means_the_snapshot_is_there(b: &StorageBench<'_>) ->
     // The mark covers everything that was written before it, not the snapshot alone.
     b.point(&pair, "p2").await?;
     b.expect_contents(B, &replica, Some("p2"), "third").await?;
+    // The same bytes have the same digest, on whichever side and in whichever image they are.
+    let content = b.a().content(&pair.image, "p2").await?;
+    ensure!(
+        content.bytes == b.a().image(&pair.image).await?.map_or(0, |i| i.size_bytes),
+        "{content:?}"
+    );
+    ensure!(
+        b.b().content(&replica, "p2").await? == content,
+        "the replica's content has another digest"
+    );
+    ensure!(
+        b.a().content(&pair.image, "p1").await? != content,
+        "other content has the same digest"
+    );
+    expect_error(
+        b.a().content(&pair.image, "none").await,
+        &[ErrorKind::NotFound],
+        "content",
+    )?;
     ensure!(
         b.b().arrived(&replica, &mark).await?,
         "a mark that had arrived has not any more"

@@ -4,6 +4,7 @@
 use super::image::{Errno, Images, Key, Place, Posted};
 use super::log::{Snap, What};
 use crate::model::{ReplicationMode, StorageRef};
+use crate::provider::Content;
 use crate::sim::world::World;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -193,6 +194,16 @@ impl Rbd<'_> {
         let data = Arc::from(data);
         self.append(key, What::Wrote { offset, data })?;
         Ok(())
+    }
+
+    /// All that an image held at a user snapshot.
+    pub(crate) fn content(&self, storage: &StorageRef, snapshot: &str) -> Answer<Content> {
+        let position = self.snap(storage, snapshot)?.position;
+        let log = &self.images()?.get(storage)?.log;
+        Ok(Content {
+            bytes: log.size(position),
+            sha256: log.digest(position),
+        })
     }
 
     /// Reads the image or a user snapshot of it. The head of a replica in the middle of a copy is torn.
