@@ -1,10 +1,11 @@
 //! Defects that are planted in graphs, and what the checker says of them: it can fail.
 
+use crate::job::Data;
 use crate::model::Scenario;
 use crate::{DRILL, QUIET, run};
 use ns_core::journal::PhaseKind;
 use ns_core::model::TaskKey;
-use ns_core::planning::{Action, Side, TaskGraph};
+use ns_core::planning::{Action, FENCE, Side, TaskGraph};
 use ns_core::provider::Ref;
 
 /// The defect is found, and these words are said of it.
@@ -158,4 +159,19 @@ fn a_drill_that_stops_the_source_is_found() {
         ..DRILL
     };
     is_found(scenario, "a drill touched the source");
+}
+
+#[test]
+fn a_promotion_that_waits_for_no_fence_is_found() {
+    let scenario = Scenario {
+        name: "defect: the forced promotion waits for no fence",
+        data: Data::Fenced,
+        rewrite: Some(|kind, graph| {
+            for task in graph.tasks.values_mut().filter(|_| kind == PhaseKind::Run) {
+                task.after.remove(&TaskKey::new(FENCE));
+            }
+        }),
+        ..QUIET
+    };
+    is_found(scenario, "two writers: the source has power");
 }

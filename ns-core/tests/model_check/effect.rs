@@ -13,6 +13,10 @@ pub enum Effect {
     Nothing,
     /// It refers to what no task has made.
     Broken,
+    /// Cuts the source off, or lets it back: by a way of its own.
+    Power {
+        on: bool,
+    },
     Make {
         thing: u16,
         needs: u16,
@@ -104,7 +108,7 @@ impl Effect {
             | Self::Rename { site, .. } => site == at,
             // They look at both sides.
             Self::Promote { .. } | Self::Resync { .. } => true,
-            Self::Nothing | Self::Broken => false,
+            Self::Nothing | Self::Broken | Self::Power { .. } => false,
             Self::Make { .. } | Self::Adopt { .. } | Self::Boot { .. } => at == 1,
         }
     }
@@ -168,6 +172,8 @@ impl Effect {
                 site: site(*side),
             },
             Action::Flatten { .. } | Action::Delay { .. } => Self::Nothing,
+            Action::Fence { side: Side::Source, .. } => Self::Power { on: false },
+            Action::Unfence { side: Side::Source, .. } => Self::Power { on: true },
             Action::Ship { side, image, .. } => Self::Ship {
                 volume: volume(image),
                 site: site(*side),

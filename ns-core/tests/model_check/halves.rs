@@ -4,7 +4,7 @@
 
 use crate::effect::Effect;
 use crate::inputs::{Layout, VOLUMES, id};
-use crate::job::{Data, Half, Input};
+use crate::job::{Half, Input};
 use ns_core::journal::{JobView, Phase, TaskStatus};
 use ns_core::machine;
 use ns_core::model::{CloudId, JobId, JobOperation, JobState, TaskKey};
@@ -229,7 +229,7 @@ impl Halves {
     /// Whether a volume was promoted by force.
     fn forced(half: &Half, volume: &str) -> bool {
         let promote = TaskKey::new(format!("promote/{volume}"));
-        half.data == Data::Forced && half.view.status(&promote) == TaskStatus::Done
+        half.data.by_force() && half.view.status(&promote) == TaskStatus::Done
     }
 
     /// The number of a half, or of its mirror: then true.

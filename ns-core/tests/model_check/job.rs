@@ -33,6 +33,8 @@ pub enum Data {
     CutOffGuests,
     /// A failover by force: the source is away.
     Forced,
+    /// The same, and something can cut the source off for certain.
+    Fenced,
     /// A failback, planned as well: to where the guest still is.
     Failback,
 }
@@ -43,6 +45,10 @@ impl Data {
             Self::Drill => JobType::Drill,
             _ => JobType::Failover,
         }
+    }
+
+    pub const fn by_force(self) -> bool {
+        matches!(self, Self::Forced | Self::Fenced)
     }
 }
 
@@ -254,13 +260,13 @@ impl Half {
                 },
                 Data::HandOver | Data::Failback => RecoveryData::HandOver { stop_source: true },
                 Data::CutOffGuests => RecoveryData::HandOver { stop_source: false },
-                Data::Forced => RecoveryData::Forced {
+                Data::Forced | Data::Fenced => RecoveryData::Forced {
                     decision: "d",
                     epoch: 1,
                     stop_source: false,
                 },
             },
-            fence: None,
+            fence: (self.data == Data::Fenced).then_some((&frozen.group.source_cluster, "d")),
             home,
             isolated: self.data == Data::Drill,
             suffix: "x",

@@ -224,6 +224,31 @@ fn forced_failover() {
     check(scenario, 80_000, &WITH_CANCEL, &[&WRITES[..], &["fenced"]].concat());
 }
 
+/// Where something can cut the source off for certain, there are never two writers, by force either.
+#[test]
+fn forced_failover_behind_a_fence() {
+    let scenario = Scenario {
+        name: "forced failover behind a fence, a death and a cancel",
+        data: Data::Fenced,
+        crashes: 1,
+        cancels: 1,
+        ..QUIET
+    };
+    check(scenario, 72_000, &WITH_CANCEL, &AFTER_A_DEATH);
+}
+
+#[test]
+fn forced_failover_behind_a_fence_with_a_failure() {
+    let scenario = Scenario {
+        name: "forced failover behind a fence, a failure and a retry",
+        data: Data::Fenced,
+        failures: 1,
+        retries: 1,
+        ..QUIET
+    };
+    check(scenario, 95_000, &WITH_FAILURE, &["finished after a failure"]);
+}
+
 #[test]
 fn forced_failover_with_a_failure() {
     let scenario = Scenario {
@@ -283,7 +308,13 @@ fn a_failback_whose_confirm_has_begun_cannot_be_taken_back() {
 #[test]
 #[ignore = "minutes"]
 fn a_death_and_a_failure() {
-    for data in [Data::HandOver, Data::CutOffGuests, Data::Forced, Data::Failback] {
+    for data in [
+        Data::HandOver,
+        Data::CutOffGuests,
+        Data::Forced,
+        Data::Fenced,
+        Data::Failback,
+    ] {
         println!("{data:?}");
         let scenario = Scenario {
             name: "a death, a failure and a retry",

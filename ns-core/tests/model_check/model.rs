@@ -9,7 +9,7 @@ use crate::inputs::{Layout, VOLUMES};
 use crate::job::{Data, Half, Input, Rewrite};
 use crate::world::{World, made};
 use ns_core::model::{CloudId, JobOperation, JobState, ResultCode};
-use ns_core::planning::plan_fence;
+use ns_core::planning::{Action, plan_fence};
 use std::collections::BTreeSet;
 
 /// What is explored, and how often each thing may go wrong or be asked for.
@@ -162,8 +162,13 @@ impl Model {
                 .is_some_and(|v| node.forced[v])
         };
         plan.volumes.retain(|v, _| keep(v));
-        let graph = plan_fence(&plan, &frozen.inventory).unwrap();
+        let mut graph = plan_fence(&plan, &frozen.inventory).unwrap();
         let mut world = m.world;
+        if world.dark {
+            graph
+                .tasks
+                .retain(|_, t| !matches!(t.action, Action::StopServer { .. }));
+        }
         for task in graph.in_order().unwrap() {
             world.take(Effect::of(view, None, task));
         }
@@ -193,18 +198,21 @@ impl Model {
             let writes = if on_clones { 0 } else { side };
             let promised = match data {
                 // The decision gave up the other side's.
-                Data::Forced => volume.acked & (1 << side),
+                Data::Forced | Data::Fenced => volume.acked & (1 << side),
                 _ => volume.acked,
             };
             if promised & !volume.copies[writes].writes != 0 {
                 return Some("a write that was said to be safe is not on the side that was chosen");
             }
-            let given_up = data == Data::Forced && side == 1;
+            let given_up = data.by_force() && side == 1;
             if !volume.copies[writes].primary {
                 return Some("the side that was chosen cannot write");
             }
             if !given_up && (volume.copies[1 - writes].primary || volume.split) {
                 return Some("the side that was not chosen can write, or does not follow");
+            }
+            if side == 0 && w.dark {
+                return Some("the source has no power");
             }
             let runs = w.guests[guest];
             let leaves_source_guest = given_up || data == Data::CutOffGuests;
@@ -283,14 +291,14 @@ impl System for Model {
             timers: u8::from(s.data == Data::Drill) * 2,
         };
         let owner = [0, u8::from(s.layout.len() > 1)];
-        let mut world = World::new(owner, s.data == Data::Forced);
+        let mut world = World::new(owner, s.data.by_force());
         world.naive = s.naive;
         if s.data == Data::Failback {
             world.things = MADE_BEFORE;
             world.came_back = true;
         }
         let mut first = vec![self.moment(job, world, left)];
-        if s.data == Data::Forced {
+        if s.data.by_force() {
             // Some of what was written had been replicated before the source was lost.
             for synced in [[true, false], [true, true]] {
                 let mut world = world;
@@ -321,7 +329,7 @@ impl System for Model {
         if w.cut_off {
             steps.push(Step::Heal);
         }
-        if self.scenario.data == Data::Forced && self.fence(m).is_some() {
+        if self.scenario.data.by_force() && self.fence(m).is_some() {
             steps.push(Step::Fence);
         }
         let mut ready = 0u8;
@@ -371,7 +379,7 @@ impl System for Model {
         let same = (m.job, false);
         let effect = |model: &Self, task: u8| model.node(m).tasks[usize::from(task)].1;
         match step {
-            Step::Write { volume, site } => w.write(*volume, *site, self.scenario.data == Data::Forced),
+            Step::Write { volume, site } => w.write(*volume, *site, self.scenario.data.by_force()),
             Step::Sync { volume } => w.sync(*volume),
             Step::Heal => w.cut_off = false,
             Step::Fence => w = self.fence(m)?,
@@ -455,7 +463,11 @@ impl System for Model {
             .any(|[a, b]| a.primary && b.primary && a.role.0 > b.role.0);
         let untouched = w.volumes.iter().all(|v| v.turns == 0) && w.guests.iter().all(|g| g[0] || !g[1]);
         let checks = [
-            (data != Data::Forced && primaries, "two writers"),
+            (!data.by_force() && primaries, "two writers"),
+            (
+                data == Data::Fenced && primaries && !w.dark,
+                "two writers: the source has power",
+            ),
             (again, "two writers, and it was no force that made the second"),
             (w.lost_update, "a guest was told that a write is safe on an older copy"),
             (w.broken, "a task refers to what no task has made"),

@@ -61,6 +61,8 @@ pub struct World {
     pub cut_off: bool,
     /// The source came back and was made read only.
     pub fenced: bool,
+    /// The source's hosts have no power; what ran there runs again when they get it back.
+    pub dark: bool,
     /// A guest was told that a write is safe on a side that did not have an earlier one.
     pub lost_update: bool,
     /// A guest was started on a volume that it cannot write.
@@ -99,6 +101,7 @@ impl World {
             things: 0,
             cut_off,
             fenced: false,
+            dark: false,
             lost_update: false,
             read_only_start: false,
             broken: false,
@@ -149,6 +152,7 @@ impl World {
         key = key << 8 | u128::from(self.things);
         let flags = [
             self.cut_off,
+            self.dark,
             self.fenced,
             self.lost_update,
             self.read_only_start,
@@ -179,7 +183,10 @@ impl World {
     /// A guest writes, if it can and has not.
     pub fn may_write(&self, v: usize, site: usize) -> bool {
         let volume = &self.volumes[v];
-        self.guests[usize::from(self.owner[v])][site] && volume.copies[site].primary && volume.acked & (1 << site) == 0
+        self.guests[usize::from(self.owner[v])][site]
+            && !(site == 0 && self.dark)
+            && volume.copies[site].primary
+            && volume.acked & (1 << site) == 0
     }
 
     pub fn write(&mut self, v: usize, site: usize, by_decision: bool) {
@@ -216,6 +223,12 @@ impl World {
                 Found::Never
             }
             Effect::Nothing => Found::done(),
+            Effect::Power { on } => {
+                self.dark = !on;
+                Found::done()
+            }
+            // Nobody there does anything.
+            Effect::Stop { site: 0, .. } | Effect::Start { site: 0, .. } if self.dark => Found::Never,
             Effect::Make { thing, needs } => {
                 if self.things & needs != needs {
                     return Found::Never;
