@@ -1,10 +1,10 @@
 //! One site of the lab through the product's own providers, and the instances that the tests protect.
 
 use super::{Lab, SiteName};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ns_ceph::{Ceph, CephConfig, Limits, PoolRef, Programs};
 use ns_core::model::{CloudId, JobId, SecurityGroupRule, StorageRef, TaskKey};
-use ns_core::provider::{AdoptSpec, Cloud, Ref, RuleSpec, Spec, Storage, Token};
+use ns_core::provider::{AdoptSpec, Cloud, CreatedKind, Ref, RuleSpec, Spec, Storage, Token};
 use ns_openstack::{OpenStack, OpenStackConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,6 +121,11 @@ impl Site {
     /// # Errors
     /// When the cloud refuses something; a lab that was used before has to be purged first.
     pub async fn make_group(&self, lab: &Lab) -> Result<SourceGroup> {
+        let used = self.cloud.find(CreatedKind::Tenant, None, &token("tenant")).await?;
+        ensure!(
+            used.is_none(),
+            "an earlier run used this lab: cargo xtask lab purge, then cargo xtask lab up"
+        );
         let external = Ref::Known(lab.fact(self.name, "networks/public")?.into());
         let tenant = self
             .make(
