@@ -7,7 +7,7 @@ use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationReques
 use ns_core::sim::{SimClock, SimStore, SimWorld};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session};
-use ns_examples::{follow_from, must_succeed};
+use ns_examples::{follow_from, must_succeed, show};
 use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
@@ -89,12 +89,7 @@ async fn main() -> Result<()> {
     println!("4. Failover: what it would do and lose");
     let request = JobRequest::failover(group.id, plan.id);
     let explanation = session.jobs().explain(&request).await?;
-    println!(
-        "  {}: {} steps; loss in seconds: {:?}",
-        explanation.kind,
-        explanation.steps.len(),
-        explanation.loss.iter().map(|l| l.lost_seconds).collect::<Vec<_>>()
-    );
+    show(&explanation);
 
     println!("5. Failover: stop, demote, prove arrival, promote, boot on the other cloud");
     let failover = session.jobs().create(request).await?;

@@ -12,6 +12,9 @@
 //! recover … report --out report.json
 //! ```
 //!
+//! Drill, failover, rollback, confirm, reprotect and unprotect first print what they would do, how long it would take and what
+//! would be lost; `--at-once` leaves that out.
+//!
 //! Every command continues what an earlier one left unfinished, also one that was killed: the store knows.
 
 use anyhow::{Context, Result, bail};
@@ -21,10 +24,12 @@ use ns_core::model::{
     ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup,
     RecoveryPlan, ReplicationMode,
 };
-use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page, ReprotectRequest};
+use ns_core::session::{
+    ClusterRequest, Explanation, GroupRequest, JobRequest, OperationRequest, Page, ReprotectRequest,
+};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
-use ns_examples::{follow, must_succeed};
+use ns_examples::{follow, must_succeed, show};
 use ns_openstack::{OpenStack, OpenStackConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +46,9 @@ struct Cli {
     /// Who acts: kept in journals and reports.
     #[arg(long, default_value = "operator")]
     actor: String,
+    /// Does not first print what a command would do and lose: in a disaster that costs the time of looking twice.
+    #[arg(long)]
+    at_once: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -266,7 +274,9 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
         }
         Command::Drill => {
             let (group, plan) = protected(session).await?;
-            let job = session.jobs().create(JobRequest::drill(group.id, plan.id)).await?;
+            let request = JobRequest::drill(group.id, plan.id);
+            foretell(cli, session.jobs().explain(&request)).await?;
+            let job = session.jobs().create(request).await?;
             must_succeed(session, &job).await.map(|_| ())
         }
         Command::Points => {
@@ -286,6 +296,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
                 None => DataPoint::LatestData,
             };
             request.force = reason.as_deref().map(|reason| force(cli, reason));
+            foretell(cli, session.jobs().explain(&request)).await?;
             let job = session.jobs().create(request).await?;
             must_succeed(session, &job).await.map(|_| ())
         }
@@ -295,9 +306,9 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
                 JobState::ClearFailed => JobOperation::RetryRollback,
                 _ => JobOperation::Rollback,
             };
-            operate(session, &job.id, operation).await
+            operate(cli, session, &job.id, operation).await
         }
-        Command::Confirm => operate(session, &waiting(session).await?.id, JobOperation::Confirm).await,
+        Command::Confirm => operate(cli, session, &waiting(session).await?.id, JobOperation::Confirm).await,
         Command::Resume => {
             for job in all_jobs(session)
                 .await?
@@ -331,6 +342,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             let offer = offers.last().context("no confirmed failover offers a way back")?;
             let give_up = give_up.as_deref().map(|reason| force(cli, reason));
             let request = ReprotectRequest { give_up };
+            foretell(cli, session.failback().explain_reprotect(&offer.job_id, &request)).await?;
             let (_, plan, job) = session.failback().reprotect(&offer.job_id, request).await?;
             println!("plan {}: the old copies follow", plan.id);
             must_succeed(session, &job).await?;
@@ -342,6 +354,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
         }
         Command::Unprotect => {
             let (group, plan) = protected(session).await?;
+            foretell(cli, session.plans().explain_delete(&plan.id)).await?;
             let job = session.plans().delete(&plan.id).await?;
             must_succeed(session, &job).await?;
             Ok(session.protection_groups().delete(&group.id).await?)
@@ -470,11 +483,20 @@ async fn waiting(session: &Session) -> Result<JobSummary> {
     Ok(session.jobs().wait(&job.id).await?)
 }
 
-async fn operate(session: &Session, job: &JobId, operation: JobOperation) -> Result<()> {
+/// Prints what would be done, unless it is to be done at once.
+async fn foretell(cli: &Cli, told: impl Future<Output = ns_core::Result<Explanation>>) -> Result<()> {
+    if !cli.at_once {
+        show(&told.await?);
+    }
+    Ok(())
+}
+
+async fn operate(cli: &Cli, session: &Session, job: &JobId, operation: JobOperation) -> Result<()> {
     let request = OperationRequest {
         reason: "asked on the command line".to_owned(),
         ..OperationRequest::default()
     };
+    foretell(cli, session.jobs().explain_operation(job, operation, &request)).await?;
     session.jobs().operate(job, operation, request).await?;
     let summary = follow(session, job).await?;
     if summary.state != JobState::Finished {

@@ -1,10 +1,12 @@
-//! What the example programs share: showing a job's progress as lines of text.
+//! What the example programs share: showing what would be done, and a job's progress, as lines of text.
 
 use anyhow::{Result, bail};
 use futures::StreamExt;
 use ns_core::Session;
 use ns_core::journal::{Event, TaskResult};
 use ns_core::model::{JobId, JobState, JobSummary, ResultCode};
+use ns_core::planning::StepEffect;
+use ns_core::session::Explanation;
 
 /// Follows a job from its beginning until it needs somebody or has finished, and prints what happens to it.
 ///
@@ -55,6 +57,49 @@ pub async fn must_succeed(session: &Session, job: &JobId) -> Result<JobSummary> 
         );
     }
     Ok(summary)
+}
+
+/// Prints what would be done, how long it would take and what would be lost, before anybody says yes.
+pub fn show(told: &Explanation) {
+    let count = |effect| told.steps.iter().filter(|s| s.effect == effect).count();
+    println!(
+        "  {}: {} things are created, {} changed, {} deleted",
+        told.kind,
+        count(StepEffect::Creates),
+        count(StepEffect::Changes),
+        count(StepEffect::Deletes)
+    );
+    for step in &told.steps {
+        println!("    {step}");
+    }
+    for fact in &told.evidence {
+        println!("  {fact}");
+    }
+    for loss in &told.loss {
+        let seconds = loss.lost_seconds.map_or("not known".to_owned(), |s| format!("{s} s"));
+        let bytes = loss.lost_bytes.map_or("not known".to_owned(), |b| format!("{b} bytes"));
+        println!("  volume {}: lost are {seconds}, {bytes}", loss.volume_id);
+    }
+    let duration = &told.duration;
+    match (&duration.total, duration.critical_path.as_slice()) {
+        (Some(total), [.., last]) => println!(
+            "  expected to take {total}, {} tasks up to {last}",
+            duration.critical_path.len()
+        ),
+        (Some(_), []) => {}
+        (None, _) => println!(
+            "  how long it takes is not known: no {} so far",
+            duration.unknown.join(", ")
+        ),
+    }
+    for refusal in &told.refusals {
+        println!(
+            "  refused now, {}: {}; {}",
+            refusal.code,
+            refusal.message,
+            refusal.remedy.as_deref().unwrap_or("-")
+        );
+    }
 }
 
 fn print(event: &Event) {

@@ -342,6 +342,32 @@ pub(crate) struct Replaying {
     /// Time of the primary's newest snapshot that is complete here (snapshot mode).
     pub(crate) local_snapshot_timestamp: Option<i64>,
     pub(crate) syncing_percent: Option<f64>,
+    /// Journal mode: entries of the primary's journal that are not replayed here, as of the daemon's last look.
+    entries_behind_primary: Option<u64>,
+    /// Journal mode: what the daemon replays lately.
+    bytes_per_second: f64,
+    entries_per_second: f64,
+}
+
+impl Replaying {
+    /// Bytes that are not replayed here, in journal mode: the entries that are behind, each taken for as long as those that
+    /// were replayed lately. None where nothing was: how long they are is not known then. In snapshot mode nobody counts what
+    /// was written since the last mirror snapshot.
+    pub(crate) fn bytes_behind(&self) -> Option<u64> {
+        let entries = self.entries_behind_primary?;
+        if entries == 0 {
+            return Some(0);
+        }
+        let mean = self.bytes_per_second / self.entries_per_second;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an estimate, positive and finite"
+        )]
+        let bytes = (mean.is_finite() && mean > 0.0).then_some((mean * entries as f64) as u64);
+        bytes
+    }
 }
 
 impl MirrorStatus {

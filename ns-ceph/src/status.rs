@@ -22,8 +22,10 @@ impl Ceph {
             Role::Primary => (ReplicationPhase::Primary, Some(self.clock.now())),
             Role::Secondary => self.replica_phase(image, &info, report.as_ref()).await?,
         };
+        let replica = report.as_ref().filter(|_| role == Role::Secondary);
         Ok(ReplicationStatus {
             role,
+            bytes_behind: replica.and_then(|r| r.replaying().bytes_behind()),
             phase,
             synced_to,
             reported_at: report.as_ref().and_then(MirrorStatus::reported_at),

@@ -97,7 +97,11 @@ impl Program {
         command
             .arg("--target-keyring")
             .arg(lab.keyring(SiteName::B, "neverstop"));
-        command.args(args).env("RUST_LOG", "debug,hyper=info,reqwest=info");
+        // The moments at which it is killed count from what it does, not from what it says before.
+        command
+            .arg("--at-once")
+            .args(args)
+            .env("RUST_LOG", "debug,hyper=info,reqwest=info");
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         command.spawn().context("starting the program")
     }

@@ -364,7 +364,7 @@ async fn a_source_without_its_cloud_is_handed_over_without_loss() {
         assert!(
             told.steps
                 .iter()
-                .all(|s| !s.contains("by force") && !s.contains("stop a server"))
+                .all(|s| !s.sentence.contains("by force") && !s.sentence.contains("stop a server"))
         );
         let job = session.jobs().create(request).await.unwrap();
         world.succeeded(&job).await;

@@ -170,3 +170,25 @@ fn pools() {
     assert_eq!((status.daemons.len(), status.summary.daemon_health.as_str()), (1, "OK"));
     assert!(parse::<PoolInfo>("pool info", b"rbd: oops").is_err());
 }
+
+/// What is not replayed is counted in journal mode only, in entries; their length is that of the last ones.
+#[test]
+fn bytes_behind_are_told_where_they_are_known() {
+    let behind = |rest: &str| {
+        let json = format!("{{{rest}}}");
+        parse::<Replaying>("description", json.as_bytes())
+            .unwrap()
+            .bytes_behind()
+    };
+    let journal = |entries: u64, bytes: f64, rate: f64| {
+        behind(&format!(
+            r#""bytes_per_second":{bytes:.1},"entries_behind_primary":{entries},"entries_per_second":{rate:.1}"#
+        ))
+    };
+    assert_eq!(journal(0, 35.0, 0.4), Some(0));
+    assert_eq!(journal(10, 8192.0, 2.0), Some(40_960));
+    assert_eq!(journal(10, 0.0, 0.0), None, "nothing was replayed lately");
+    let snapshot = r#""bytes_per_second":10485760.0,"bytes_per_snapshot":104857600.0,"last_snapshot_bytes":104857600,
+        "local_snapshot_timestamp":1795289359,"remote_snapshot_timestamp":1795289359,"replay_state":"idle""#;
+    assert_eq!(behind(snapshot), None);
+}

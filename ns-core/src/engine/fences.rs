@@ -126,7 +126,7 @@ impl Inner {
 
 /// The cluster to cut off before anything is promoted by force, and the kind of its fence: when it has one that the operator did
 /// not do without.
-pub(crate) fn to_be_fenced<'a>(
+pub(super) fn to_be_fenced<'a>(
     inner: &Inner,
     job: &JobDefinition,
     source: &'a ClusterId,

@@ -4,7 +4,7 @@ use super::records::{kinds, put};
 use super::{Inner, Providers, manifest};
 use crate::journal::Frozen;
 use crate::model::{
-    CloudId, Cluster, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode,
+    CloudId, Cluster, ClusterId, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode,
     ResourceKind, StorageRef, SyncState, Work,
 };
 use crate::provider::{Cloud, ImageState, Role, Storage};
@@ -78,6 +78,15 @@ pub(crate) async fn sync_cluster(inner: &Inner, mut cluster: Cluster) -> Result<
     }
     inner.records().commit(writes).await?;
     read
+}
+
+/// Reads a registered cluster as it is now. A dry run keeps nothing of it.
+pub(crate) async fn read_cluster(inner: &Inner, id: &ClusterId, dry_run: bool) -> Result<Inventory> {
+    let cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
+    if dry_run {
+        return read_inventory(&inner.providers(id)?.cloud).await;
+    }
+    sync_cluster(inner, cluster).await
 }
 
 /// The part of an inventory that the given instances need: what planning will look at, and nothing else.

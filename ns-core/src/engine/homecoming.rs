@@ -3,7 +3,7 @@
 
 use super::phases::lost;
 use super::records::{FailbackOffer, kinds, put, remove};
-use super::{Inner, group_inventory, retention, sync_cluster};
+use super::{Inner, group_inventory, read_cluster, retention, sync_cluster};
 use crate::Result;
 use crate::journal::{Frozen, JobView};
 use crate::model::{CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
@@ -12,12 +12,8 @@ use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is still there of the original instances: the Target is read once more for it.
-pub(crate) async fn originals(inner: &Inner, home: &Home, plan: &RecoveryPlan) -> Result<Inventory> {
-    let target: Cluster = inner
-        .records()
-        .get(kinds::CLUSTER, plan.target_cluster.as_str())
-        .await?;
-    let all = sync_cluster(inner, target).await?;
+pub(super) async fn originals(inner: &Inner, home: &Home, plan: &RecoveryPlan, dry_run: bool) -> Result<Inventory> {
+    let all = read_cluster(inner, &plan.target_cluster, dry_run).await?;
     let ids: Vec<CloudId> = home.instances.values().cloned().collect();
     let mut originals = group_inventory(&all, &ids);
     // A volume may be there although its server is gone.

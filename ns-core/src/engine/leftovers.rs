@@ -4,7 +4,7 @@
 use crate::ErrorRecord;
 use crate::journal::{JobView, PhaseKind, TaskStatus};
 use crate::planning::{Action, Side, Task};
-use crate::provider::{CreatedKind, Handle, Token};
+use crate::provider::{Handle, Token};
 use std::fmt;
 
 /// One thing that is not as it was.
@@ -53,7 +53,7 @@ fn leftover(view: &JobView, task: &Task) -> Option<Leftover> {
         Action::Delay { .. } => return None,
         Action::Remove {
             kind, handle, token, ..
-        } => made(name(*kind), handle.as_ref(), token),
+        } => made(kind.as_str(), handle.as_ref(), token),
         Action::Release { handle, token, .. } => made("volume", handle.as_ref(), token),
         Action::RemoveImage { token, .. } => made("image", None, token),
         _ => {
@@ -69,25 +69,4 @@ fn leftover(view: &JobView, task: &Task) -> Option<Leftover> {
         side,
         error: view.tasks.get(&task.key).and_then(|s| s.error.clone()),
     })
-}
-
-/// The name of a kind of thing in reports.
-const fn name(kind: CreatedKind) -> &'static str {
-    match kind {
-        CreatedKind::Tenant => "tenant",
-        CreatedKind::TenantAccess => "tenant_access",
-        CreatedKind::Network => "network",
-        CreatedKind::Subnet => "subnet",
-        CreatedKind::Router => "router",
-        CreatedKind::RouterInterface => "router_interface",
-        CreatedKind::SecurityGroup => "security_group",
-        CreatedKind::SecurityGroupRules => "security_group_rules",
-        CreatedKind::Keypair => "keypair",
-        CreatedKind::Flavor => "flavor",
-        CreatedKind::Port => "port",
-        CreatedKind::FloatingIp => "floating_ip",
-        CreatedKind::ServerGroup => "server_group",
-        CreatedKind::Volume => "volume",
-        CreatedKind::Server => "server",
-    }
 }

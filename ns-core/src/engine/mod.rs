@@ -11,13 +11,15 @@ mod closing;
 mod effect;
 mod fences;
 mod freeze;
-pub(crate) mod homecoming;
+mod history;
+mod homecoming;
 mod journal_writer;
 mod lease;
 mod leftovers;
 mod manifest;
 mod outcome;
 mod phases;
+mod planner;
 mod records;
 mod remains;
 mod remote;
@@ -31,11 +33,14 @@ mod watch;
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
-pub(crate) use fences::to_be_fenced;
-pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source, sync_cluster};
+pub(crate) use freeze::{
+    SourceReach, cloned_images, freeze, group_inventory, reach_source, read_cluster, sync_cluster,
+};
+pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use manifest::check as check_manifest;
+pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};

@@ -3,10 +3,11 @@
 
 use super::fences::to_be_fenced;
 use super::homecoming;
+use super::planner::Planner;
 use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
 use super::runner::Runner;
-use super::{SourceReach, cloned_images, group_inventory, reach_source, retention, sync_cluster};
+use super::{SourceReach, cloned_images, group_inventory, reach_source, read_cluster, retention};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
@@ -23,7 +24,7 @@ use crate::report::RecoveryReport;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 
-impl Runner {
+impl Planner<'_> {
     /// Plans the graph of a phase. Facts that were read for it are added to `events` first.
     pub(super) async fn plan(
         &self,
@@ -33,7 +34,7 @@ impl Runner {
         events: &mut Vec<Event>,
         only: &BTreeSet<CloudId>,
     ) -> Result<TaskGraph> {
-        let view = &self.journal.view;
+        let view = self.view;
         let frozen = view.frozen.as_deref().ok_or_else(|| {
             Error::new(
                 ErrorKind::Refused,
@@ -95,8 +96,7 @@ impl Runner {
             _ => None,
         });
         let old = || {
-            self.journal
-                .view
+            self.view
                 .decisions
                 .iter()
                 .rev()
@@ -107,7 +107,7 @@ impl Runner {
     }
 
     async fn plan_confirm(&self, frozen: &Frozen, events: &[Event]) -> Result<TaskGraph> {
-        let view = &self.journal.view;
+        let view = self.view;
         let decision = self.decision_of(events, DecisionKind::Confirm);
         let recovered = view.recovered();
         let mut graph = view.plan_confirm(frozen, &recovered, &decision)?;
@@ -123,7 +123,7 @@ impl Runner {
     /// for what the other side holds cannot be cleared away then.
     fn came_home<'a>(&self, frozen: &'a Frozen) -> Option<&'a Home> {
         let home = frozen.plan.home.as_ref()?;
-        let done = self.journal.view.done();
+        let done = self.view.done();
         let handed_over = done.iter().any(|d| matches!(d.task.action, Action::Promote { .. }));
         handed_over.then_some(home)
     }
@@ -146,7 +146,7 @@ impl Runner {
         };
         let mut frozen = frozen.clone();
         let source = frozen.group.source_cluster.clone();
-        let decision = format!("{}-{}", self.journal.view.id, self.journal.view.position + 1);
+        let decision = format!("{}-{}", self.view.id, self.view.position + 1);
         let (mut epoch, mut fence) = (0, None);
         let data = match (d.job_type, &d.data_point) {
             (JobType::Drill, _) => RecoveryData::Point {
@@ -183,14 +183,14 @@ impl Runner {
                 }
             }
         };
-        tracing::info!(job = %self.journal.view.id, ?reach, epoch, "recovery data chosen");
+        tracing::info!(job = %self.view.id, ?reach, epoch, "recovery data chosen");
         let originals = match &frozen.plan.home {
-            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan).await?),
+            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan, self.dry_run).await?),
             None => None,
         };
-        let suffix: String = self.journal.view.id.as_str().chars().rev().take(8).collect();
+        let suffix: String = self.view.id.as_str().chars().rev().take(8).collect();
         plan_recovery(&RecoveryInputs {
-            job_id: &self.journal.view.id,
+            job_id: &self.view.id,
             plan: &frozen.plan,
             instances: &instances,
             inventory: &frozen.inventory,
@@ -205,11 +205,7 @@ impl Runner {
 
     /// Reads the Source once more: a planned failover takes instances as they are now.
     async fn refresh(&self, frozen: &mut Frozen, events: &mut Vec<Event>) -> Result<()> {
-        let records = self.inner.records();
-        let source: Cluster = records
-            .get(kinds::CLUSTER, frozen.group.source_cluster.as_str())
-            .await?;
-        let inventory = sync_cluster(&self.inner, source).await?;
+        let inventory = read_cluster(&self.inner, &frozen.group.source_cluster, self.dry_run).await?;
         frozen.inventory = group_inventory(&inventory, &frozen.group.instances);
         events.push(Event::Frozen {
             inputs: Box::new(frozen.clone()),
@@ -220,7 +216,7 @@ impl Runner {
     /// Before a hand-over: the Source is primary, the Target is not. Both primary is seen here and nowhere else (Ceph facts
     /// §0.5).
     async fn check_roles(&self, plan: &RecoveryPlan) -> Result<()> {
-        let group = self.journal.view.frozen.as_deref().map(|f| &f.group.source_cluster);
+        let group = self.view.frozen.as_deref().map(|f| &f.group.source_cluster);
         let source = self.inner.providers(group.unwrap_or(&plan.target_cluster))?.storage;
         let target = self.inner.providers(&plan.target_cluster)?.storage;
         for v in plan.volumes.values() {
@@ -267,7 +263,7 @@ impl Runner {
 
     fn decided(&self, kind: DecisionKind, right: &ForceRight, facts: Vec<String>) -> Event {
         Event::Decided {
-            decision: format!("{}-{}", self.journal.view.id, self.journal.view.position + 1),
+            decision: format!("{}-{}", self.view.id, self.view.position + 1),
             kind,
             operator: right.operator.clone(),
             reason: right.reason.clone(),
@@ -345,12 +341,12 @@ impl Runner {
         let storage = self.inner.providers(&frozen.group.source_cluster)?.storage;
         let cloned = cloned_images(&self.inner, &storage, &frozen.inventory, frozen.plan.replication_mode).await?;
         let originals = match &frozen.plan.home {
-            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan).await?),
+            Some(home) => Some(homecoming::originals(&self.inner, home, &frozen.plan, self.dry_run).await?),
             None => None,
         };
         let home = homecoming::homeward(&frozen.plan, originals.as_ref());
         let decision = give_up.map(|right| {
-            let decision = format!("{}-{}", self.journal.view.id, self.journal.view.position + 1);
+            let decision = format!("{}-{}", self.view.id, self.view.position + 1);
             let facts = vec!["copies that diverged are thrown away and copied again from the Source".to_owned()];
             let event = Event::Decided {
                 decision: decision.clone(),
@@ -384,7 +380,7 @@ impl Runner {
 
     /// What the engine knows when an operator decides.
     pub(super) fn decision_facts(&self, kind: DecisionKind) -> Vec<String> {
-        let view = &self.journal.view;
+        let view = self.view;
         match kind {
             DecisionKind::IgnoreLeftovers => {
                 let left = super::leftovers::leftovers(view);
@@ -415,7 +411,9 @@ impl Runner {
             DecisionKind::ForcePromote | DecisionKind::CutOff | DecisionKind::GiveUpCopies => Vec::new(),
         }
     }
+}
 
+impl Runner {
     /// Reporting to finished: the report is stored, and with it everything that a confirmed failover changes.
     pub(super) async fn report(&mut self) -> Result<()> {
         let view = &self.journal.view;
@@ -435,7 +433,10 @@ impl Runner {
             writes.clear();
         }
         if machine::removal(facts.job_type, view.operation, view.result) == Removal::JobPlanAndGroup {
-            let home = view.frozen.as_deref().and_then(|frozen| self.came_home(frozen));
+            let home = view
+                .frozen
+                .as_deref()
+                .and_then(|frozen| self.planner().came_home(frozen));
             writes.extend(homecoming::confirmed(&self.inner, view, home).await?);
         }
         let event = Event::Transition {

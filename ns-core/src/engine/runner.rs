@@ -7,11 +7,12 @@
 use super::effect::{self, Attempt, Progress};
 use super::journal_writer::JournalWriter;
 use super::lease::{self, JobLease};
+use super::planner::{Planner, Turn};
 use super::records::kinds;
 use super::remote::Order;
 use super::{Inner, outcome, remote};
-use crate::journal::{DecisionKind, Due, Event, PhaseKind, TaskOutput, TaskResult, TaskStatus};
-use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
+use crate::journal::{Due, Event, TaskOutput, TaskResult, TaskStatus};
+use crate::machine::{self, Facts, TimerKind, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
 use crate::planning::{Action, Side};
 use crate::planted::{self, Bug};
@@ -106,12 +107,16 @@ impl Runner {
         }
     }
 
+    pub(super) fn planner(&self) -> Planner<'_> {
+        Planner {
+            inner: self.inner.clone(),
+            view: &self.journal.view,
+            dry_run: false,
+        }
+    }
+
     fn job_type(&self) -> JobType {
-        self.journal
-            .view
-            .work
-            .recovery()
-            .map_or(JobType::Failover, |d| d.job_type)
+        self.planner().job_type()
     }
 
     /// Runs until the job has finished, the engine shuts down, or another engine has the job (`store.lease`).
@@ -285,7 +290,7 @@ impl Runner {
         };
         let trigger = Trigger::Timer(TimerKind::PlannedTime);
         let transition = machine::step(view.state, view.operation, &trigger, &facts)?;
-        events.push(self.transition(&transition, "engine"));
+        events.push(self.planner().transition(&transition, "engine"));
         self.journal.append(events, writes).await
     }
 
@@ -380,87 +385,10 @@ impl Runner {
         Ok(any)
     }
 
-    fn transition(&self, t: &Transition, actor: &str) -> Event {
-        let now = self.inner.clock.now();
-        let after = |d: Duration| now.saturating_add(d).ok();
-        let settings = &self.inner.settings;
-        let deadline = match t.timer {
-            None => None,
-            Some(TimerKind::PlannedTime) => self.journal.view.deadline,
-            Some(TimerKind::DrillTooLate) => {
-                let planned = self.journal.view.deadline.unwrap_or(now);
-                planned.saturating_add(machine::DRILL_LATEST_START).ok()
-            }
-            Some(TimerKind::PauseTimeout) => after(settings.pause_limit),
-            Some(TimerKind::RollbackWait) => after(settings.rollback_wait),
-        };
-        Event::Transition {
-            from: self.journal.view.state,
-            to: t.next,
-            operation: t.operation,
-            row: t.row.to_owned(),
-            result: t.result,
-            clear: t.clear,
-            deadline,
-            actor: actor.to_owned(),
-        }
-    }
-
     /// Takes the transition of a trigger, with the plan that belongs to the state it leads to.
     async fn take(&mut self, trigger: Trigger, actor: &str, reason: String, only: &BTreeSet<CloudId>) -> Result<()> {
         let facts = self.facts().await?;
-        let view = &self.journal.view;
-        let t = machine::step(view.state, view.operation, &trigger, &facts)?;
-        let mut events = Vec::new();
-        let asked = match trigger {
-            Trigger::Operation(operation) => Some(operation),
-            _ => None,
-        };
-        if t.next == JobState::Clearing
-            && t.operation != JobOperation::Confirm
-            && let (Some(job), _) = self.inner.fencing(&view.id).await?
-        {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "job.fencing",
-                "the source that came back is being made read only",
-            )
-            .with("job", job)
-            .with_remedy("wait until that job has finished, then ask again"));
-        }
-        let plan = PhaseKind::of(view.state, &t);
-        let decision = match (asked, plan) {
-            (Some(JobOperation::Confirm | JobOperation::RetryConfirm), _) => Some(DecisionKind::Confirm),
-            (Some(JobOperation::IgnoreRollback), _) => Some(DecisionKind::IgnoreLeftovers),
-            (_, Some(PhaseKind::Rollback)) if self.job_type() == JobType::Failover => Some(DecisionKind::Rollback),
-            _ => None,
-        };
-        if let Some(kind) = decision {
-            let facts = self.decision_facts(kind);
-            let id = format!("{}-{}", view.id, view.position + 1);
-            events.push(Event::Decided {
-                decision: id,
-                kind,
-                operator: actor.to_owned(),
-                reason,
-                facts,
-            });
-        }
-        events.push(self.transition(&t, actor));
-        if let Some(kind) = plan {
-            match self.plan(kind, t.operation, asked, &mut events, only).await {
-                #[cfg(feature = "planted")]
-                Ok(mut graph) => {
-                    planted::rewrite(&self.journal.view, kind, &mut graph);
-                    events.push(Event::Planned { phase: kind, graph });
-                }
-                #[cfg(not(feature = "planted"))]
-                Ok(graph) => events.push(Event::Planned { phase: kind, graph }),
-                Err(e) if kind == PhaseKind::Run => events.push(noted("job.plan", &e)),
-                // A clean-up that cannot be planned is not begun.
-                Err(e) => return Err(e),
-            }
-        }
+        let Turn { transition: t, events } = self.planner().turn(trigger, &facts, actor, reason, only).await?;
         self.journal.append(events, vec![]).await?;
         if t.next == JobState::Canceling {
             for running in self.running.values().filter(|r| r.only_waits) {

@@ -5,21 +5,24 @@
 //!
 //! The shapes: [`TaskGraph`] in `graph`; `recovery` makes drills and failovers, `protect` makes initial mirroring,
 //! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms, `home` adds what failback needs to all of
-//! them.
+//! them; `step` shows a graph before it is run, `forecast` says how long it will take.
 
 mod confirm;
 mod fence;
+mod forecast;
 mod graph;
 mod home;
 mod networks;
 mod protect;
 mod recovery;
+mod step;
 #[cfg(test)]
 mod tests;
 mod undo;
 
 pub use confirm::plan_confirm;
 pub use fence::{plan_fence, plan_open, plan_unfence};
+pub use forecast::{ActionKind, Forecast, History, Span, forecast};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{
@@ -27,4 +30,5 @@ pub use protect::{
     replicated_volumes,
 };
 pub use recovery::{FENCE, RecoveryData, RecoveryInputs, plan_recovery};
+pub use step::{Step, StepEffect, steps};
 pub use undo::{Done, plan_undo};

@@ -70,6 +70,30 @@ pub enum CreatedKind {
     Server,
 }
 
+impl CreatedKind {
+    /// The stable name in reports and histories.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::TenantAccess => "tenant_access",
+            Self::Network => "network",
+            Self::Subnet => "subnet",
+            Self::Router => "router",
+            Self::RouterInterface => "router_interface",
+            Self::SecurityGroup => "security_group",
+            Self::SecurityGroupRules => "security_group_rules",
+            Self::Keypair => "keypair",
+            Self::Flavor => "flavor",
+            Self::Port => "port",
+            Self::FloatingIp => "floating_ip",
+            Self::ServerGroup => "server_group",
+            Self::Volume => "volume",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// A rule of a security group to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSpec {

@@ -89,6 +89,10 @@ pub struct ReplicationStatus {
     pub synced_to: Option<Timestamp>,
     /// When the replication service reported last; none if never.
     pub reported_at: Option<Timestamp>,
+    /// Bytes that were written and had not arrived when the service reported last; what was written since is not in it. None
+    /// where the service does not count them: an invented number is worse than none.
+    #[serde(default)]
+    pub bytes_behind: Option<u64>,
     /// The service's own words.
     pub description: String,
 }

@@ -152,6 +152,11 @@ impl Clusters<'_> {
     /// # Errors
     /// Those of the store; a cluster that does not answer is not an error but `Inactive`.
     pub async fn probe(&self, id: &ClusterId) -> Result<ConnectionState> {
+        Ok(self.seen(id, false).await?.connection)
+    }
+
+    /// A cluster with the state of its connection now, which a dry run does not keep.
+    pub(super) async fn seen(&self, id: &ClusterId, dry_run: bool) -> Result<Cluster> {
         let inner = &self.session.inner;
         let mut cluster = self.get(id).await?;
         let state = match inner.providers(id) {
@@ -160,12 +165,12 @@ impl Clusters<'_> {
         };
         if cluster.connection != state {
             cluster.connection = state;
-            inner
-                .records()
-                .commit(vec![put(kinds::CLUSTER, id.as_str(), None, &cluster)?])
-                .await?;
+            if !dry_run {
+                let writes = vec![put(kinds::CLUSTER, id.as_str(), None, &cluster)?];
+                inner.records().commit(writes).await?;
+            }
         }
-        Ok(state)
+        Ok(cluster)
     }
 
     /// The inventory as it was read last (INV-01).

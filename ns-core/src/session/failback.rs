@@ -2,11 +2,12 @@
 //! of the reversed plan.
 
 use super::{Page, Session};
-use crate::engine::{FailbackOffer, group_inventory, kinds, put, sync_cluster};
+use crate::engine::{FailbackOffer, group_inventory, kinds, put, read_cluster};
 use crate::model::{
-    CloudId, Cluster, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, PlanId, ProtectionGroup,
-    RecoveryPlan, ResourceMapping, Work,
+    CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
+    ResourceMapping, Work,
 };
+use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 
@@ -62,6 +63,23 @@ impl Failback<'_> {
         request: ReprotectRequest,
     ) -> Result<(ProtectionGroup, RecoveryPlan, JobId)> {
         check(request.give_up.as_ref())?;
+        let (group, plan, writes) = self.way_back(failover, false).await?;
+        let work = Work::Protect {
+            group_id: group.id.clone(),
+            plan_id: plan.id.clone(),
+            give_up: request.give_up,
+        };
+        let job = self.session.jobs().launch(work, writes).await?;
+        Ok((group, plan, job))
+    }
+
+    /// Group and plan that lead back, and the writes that make them. After an attempt that failed they are there already, and
+    /// its protection is run once more.
+    pub(super) async fn way_back(
+        &self,
+        failover: &JobId,
+        dry_run: bool,
+    ) -> Result<(ProtectionGroup, RecoveryPlan, Vec<Write>)> {
         let inner = &self.session.inner;
         let records = inner.records();
         let found = records
@@ -79,10 +97,10 @@ impl Failback<'_> {
         if let Some(plan) = &offer.plan_id
             && let Some((plan, _)) = records.find::<RecoveryPlan>(kinds::PLAN, plan.as_str()).await?
         {
-            return self.protect_again(plan, request).await;
+            let group = self.again(&plan).await?;
+            return Ok((group, plan, Vec::new()));
         }
-        let now_runs: Cluster = records.get(kinds::CLUSTER, offer.source_cluster.as_str()).await?;
-        let inventory = sync_cluster(inner, now_runs).await?;
+        let inventory = read_cluster(inner, &offer.source_cluster, dry_run).await?;
         let there: Inventory = records.get(kinds::INVENTORY, offer.target_cluster.as_str()).await?;
         let (group, plan) = self.reversed(&offer, &inventory, &there)?;
         let taken = FailbackOffer {
@@ -94,21 +112,11 @@ impl Failback<'_> {
             put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?,
             put(kinds::FAILBACK, failover.as_str(), Some(version), &taken)?,
         ];
-        let work = Work::Protect {
-            group_id: group.id.clone(),
-            plan_id: plan.id.clone(),
-            give_up: request.give_up,
-        };
-        let job = self.session.jobs().launch(work, writes).await?;
-        Ok((group, plan, job))
+        Ok((group, plan, writes))
     }
 
-    /// Runs the protection of a reversed plan once more, after an attempt that failed.
-    async fn protect_again(
-        &self,
-        plan: RecoveryPlan,
-        request: ReprotectRequest,
-    ) -> Result<(ProtectionGroup, RecoveryPlan, JobId)> {
+    /// The group of a reversed plan whose protection may be run once more.
+    async fn again(&self, plan: &RecoveryPlan) -> Result<ProtectionGroup> {
         let records = self.session.inner.records();
         let group: ProtectionGroup = records.get(kinds::GROUP, plan.group_id.as_str()).await?;
         let running = records
@@ -126,13 +134,7 @@ impl Failback<'_> {
             .with("plan", &plan.id)
             .with_remedy("use that plan; delete it first if it shall be made anew"));
         }
-        let work = Work::Protect {
-            group_id: group.id.clone(),
-            plan_id: plan.id.clone(),
-            give_up: request.give_up,
-        };
-        let job = self.session.jobs().launch(work, vec![]).await?;
-        Ok((group, plan, job))
+        Ok(group)
     }
 
     /// Group and plan of an offer: the first ones with Source and Target exchanged.
@@ -180,7 +182,7 @@ impl Failback<'_> {
     }
 }
 
-fn check(give_up: Option<&ForceRight>) -> Result<()> {
+pub(super) fn check(give_up: Option<&ForceRight>) -> Result<()> {
     let Some(right) = give_up else { return Ok(()) };
     for (field, text) in [("give_up.operator", &right.operator), ("give_up.reason", &right.reason)] {
         if text.trim().is_empty() {

@@ -1,14 +1,13 @@
 //! Jobs: create, watch, operate.
 
-use super::{Explanation, Page, Session, VolumeLoss};
-use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, freeze, homecoming, kinds, reach_source};
-use crate::engine::{goes_on, holder, is_elsewhere, order, to_be_fenced};
-use crate::journal::{Entry, Event, Frozen, JobView};
+use super::{Page, Session};
+use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
+use crate::engine::{goes_on, holder, is_elsewhere, order};
+use crate::journal::{Entry, Event, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
     JobType, PlanId, RecoveryPoint, Work,
 };
-use crate::planning::{RecoveryData, RecoveryInputs, plan_recovery};
 use crate::provider::Role;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result, machine, rules};
@@ -86,144 +85,8 @@ impl Jobs<'_> {
         &self.session.inner
     }
 
-    /// Checks a request and tells what it would do, step by step, and what would be lost (dry run).
-    ///
-    /// # Errors
-    /// `NotFound` for unknown records. Everything that would refuse the job is in the answer instead.
-    pub async fn explain(&self, request: &JobRequest) -> Result<Explanation> {
-        let definition = definition(request.clone());
-        let mut refusals = Vec::new();
-        if let Err(e) = self.check(&definition).await {
-            refusals.push(e.to_record());
-        }
-        let work = Work::Recovery(definition.clone());
-        let frozen = match freeze(self.inner(), &work).await.map(|(frozen, _)| frozen) {
-            Ok(frozen) => frozen,
-            Err(e) if e.kind() == ErrorKind::Refused => {
-                return Ok(Explanation {
-                    kind: definition.job_type.to_string(),
-                    steps: vec![],
-                    loss: vec![],
-                    evidence: vec![],
-                    refusals,
-                });
-            }
-            Err(e) => return Err(e),
-        };
-        let now = self.inner().clock.now();
-        let latest = definition.data_point == DataPoint::LatestData;
-        let reach = reach_source(self.inner(), &frozen.group).await;
-        let planned = reach.all();
-        let (kind, data, mut evidence) = match (&frozen.point, definition.job_type) {
-            (Some(point), JobType::Drill) => (
-                "drill",
-                RecoveryData::Point {
-                    point,
-                    stop_source: false,
-                },
-                vec!["clones of a recovery point; replication is not touched".to_owned()],
-            ),
-            (Some(point), JobType::Failover) => (
-                "failover to a recovery point",
-                RecoveryData::Point {
-                    point,
-                    stop_source: reach.cloud,
-                },
-                vec![format!("Source instances can be stopped: {}", reach.cloud)],
-            ),
-            (None, _) if planned => (
-                "planned failover",
-                RecoveryData::HandOver { stop_source: true },
-                vec!["the Source's demotion is seen on the Target before the promotion".to_owned()],
-            ),
-            (None, _) if reach.storage => (
-                "failover without the Source's cloud",
-                RecoveryData::HandOver { stop_source: false },
-                vec![
-                    "an operator's decision: the volumes are demoted under instances that cannot be stopped".to_owned(),
-                    "the Source's demotion is seen on the Target before the promotion".to_owned(),
-                ],
-            ),
-            (None, _) => (
-                "forced failover",
-                RecoveryData::Forced {
-                    decision: "",
-                    epoch: 0,
-                    stop_source: reach.cloud,
-                },
-                vec!["an operator's decision; a Source that comes back is made read only".to_owned()],
-            ),
-        };
-        let decided = matches!(data, RecoveryData::Forced { .. })
-            || (definition.job_type == JobType::Failover && frozen.point.is_some() && !reach.cloud);
-        let fence = to_be_fenced(self.inner(), &definition, &frozen.group.source_cluster).filter(|_| decided);
-        if let Some((_, kind)) = &fence {
-            evidence.insert(0, format!("the Source is cut off first, by its fence ({kind})"));
-        }
-        let instances = members(&frozen, &definition);
-        let id = JobId::new("dry-run");
-        let originals = match &frozen.plan.home {
-            Some(home) => Some(homecoming::originals(self.inner(), home, &frozen.plan).await?),
-            None => None,
-        };
-        let graph = plan_recovery(&RecoveryInputs {
-            job_id: &id,
-            plan: &frozen.plan,
-            instances: &instances,
-            inventory: &frozen.inventory,
-            target_flavors: &frozen.target_flavors,
-            data,
-            fence: fence.map(|(cluster, _)| (cluster, "")),
-            home: homecoming::homeward(&frozen.plan, originals.as_ref()),
-            isolated: definition.job_type == JobType::Drill,
-            suffix: "dry-run",
-        });
-        let steps = match graph {
-            Ok(graph) => graph.in_order()?.iter().map(|t| t.to_string()).collect(),
-            Err(e) => {
-                refusals.push(e.to_record());
-                Vec::new()
-            }
-        };
-        let mut loss = Vec::new();
-        for v in frozen.plan.volumes.values() {
-            let synced_to = match &frozen.point {
-                Some(point) => Some(point.taken_at),
-                None if reach.storage => Some(now),
-                None => self.synced_to(&frozen, &v.replication_id).await?,
-            };
-            let lost_seconds = synced_to.map(|t| {
-                if reach.storage && latest {
-                    0
-                } else {
-                    now.duration_since(t).as_secs()
-                }
-            });
-            loss.push(VolumeLoss {
-                volume_id: v.volume_id.clone(),
-                synced_to,
-                lost_seconds,
-            });
-        }
-        Ok(Explanation {
-            kind: kind.to_owned(),
-            steps,
-            loss,
-            evidence,
-            refusals,
-        })
-    }
-
-    async fn synced_to(&self, frozen: &Frozen, id: &crate::model::ReplicationId) -> Result<Option<Timestamp>> {
-        let storage = self.inner().providers(&frozen.plan.target_cluster)?.storage;
-        match storage.find_replica(id).await? {
-            Some(image) => Ok(storage.status(&image).await?.synced_to),
-            None => Ok(None),
-        }
-    }
-
     /// Everything that refuses a job, in the order a person would want to know it.
-    async fn check(&self, d: &JobDefinition) -> Result<()> {
+    pub(super) async fn check(&self, d: &JobDefinition, dry_run: bool) -> Result<()> {
         let inner = self.inner();
         let records = inner.records();
         let plan = self.session.plans().get(&d.plan_id).await?;
@@ -236,7 +99,7 @@ impl Jobs<'_> {
         let points = records
             .all::<RecoveryPoint>(kinds::POINT, |p| p.group_id == d.group_id)
             .await?;
-        let assessment = self.session.plans().assess(&d.plan_id).await?;
+        let assessment = self.session.plans().assessed(&d.plan_id, dry_run).await?;
         rules::check_job(
             d,
             &rules::JobFacts {
@@ -315,7 +178,7 @@ impl Jobs<'_> {
     /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
         let definition = definition(request);
-        self.check(&definition).await?;
+        self.check(&definition, false).await?;
         self.launch(Work::Recovery(definition), vec![]).await
     }
 
@@ -584,7 +447,7 @@ fn not_running(id: &JobId) -> Error {
         .with_remedy("call Engine::start; a started engine takes it over when the lease of the last one has ended")
 }
 
-fn definition(r: JobRequest) -> JobDefinition {
+pub(super) fn definition(r: JobRequest) -> JobDefinition {
     JobDefinition {
         job_type: r.job_type,
         execution: r.execution,
@@ -594,14 +457,4 @@ fn definition(r: JobRequest) -> JobDefinition {
         force: r.force,
         exclude: r.exclude,
     }
-}
-
-fn members(frozen: &Frozen, d: &JobDefinition) -> BTreeSet<CloudId> {
-    frozen
-        .group
-        .instances
-        .iter()
-        .filter(|id| !d.exclude.contains(*id))
-        .cloned()
-        .collect()
 }

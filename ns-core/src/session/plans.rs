@@ -248,22 +248,24 @@ impl Plans<'_> {
             .await
     }
 
-    /// A plan's status with every reason and its remedy (PLAN-40 … PLAN-45). Both clusters and the replicas are asked now.
+    /// A plan's status with every reason and its remedy (PLAN-40 … PLAN-45): the answer to "why is it not ready". Both clusters
+    /// and the replicas are asked now, and whether the clusters answer is kept with them.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn assess(&self, id: &PlanId) -> Result<PlanAssessment> {
+        self.assessed(id, false).await
+    }
+
+    pub(super) async fn assessed(&self, id: &PlanId, dry_run: bool) -> Result<PlanAssessment> {
         let inner = &self.session.inner;
-        let plan = self.get(id).await?;
-        let group: ProtectionGroup = inner.records().get(kinds::GROUP, plan.group_id.as_str()).await?;
-        let clusters = self.session.clusters();
-        clusters.probe(&group.source_cluster).await?;
-        let target_active = clusters.probe(&plan.target_cluster).await? == ConnectionState::Active;
         let records = inner.records();
-        let (source, target): (Cluster, Cluster) = (
-            records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?,
-            records.get(kinds::CLUSTER, plan.target_cluster.as_str()).await?,
-        );
+        let plan = self.get(id).await?;
+        let group: ProtectionGroup = records.get(kinds::GROUP, plan.group_id.as_str()).await?;
+        let clusters = self.session.clusters();
+        let source = clusters.seen(&group.source_cluster, dry_run).await?;
+        let target = clusters.seen(&plan.target_cluster, dry_run).await?;
+        let target_active = target.connection == ConnectionState::Active;
         let (source_inventory, target_inventory): (Inventory, Inventory) = (
             records.get(kinds::INVENTORY, source.id.as_str()).await?,
             records.get(kinds::INVENTORY, target.id.as_str()).await?,
@@ -355,6 +357,15 @@ impl Plans<'_> {
     /// `Refused` while jobs of the group exist (PLAN-30); they are named.
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
         let plan = self.get(id).await?;
+        self.check_delete(&plan).await?;
+        let work = Work::Unprotect {
+            group_id: plan.group_id,
+            plan_id: plan.id,
+        };
+        self.session.jobs().launch(work, vec![]).await
+    }
+
+    pub(super) async fn check_delete(&self, plan: &RecoveryPlan) -> Result<()> {
         let jobs = self
             .session
             .inner
@@ -364,12 +375,7 @@ impl Plans<'_> {
             })
             .await?;
         let jobs: Vec<_> = jobs.into_iter().map(|j| j.id).collect();
-        rules::check_plan_delete(&jobs)?;
-        let work = Work::Unprotect {
-            group_id: plan.group_id,
-            plan_id: plan.id,
-        };
-        self.session.jobs().launch(work, vec![]).await
+        rules::check_plan_delete(&jobs)
     }
 }
 

@@ -95,6 +95,7 @@ pub(crate) fn status(rbd: &Rbd<'_>, image: &StorageRef) -> Result<ReplicationSta
         phase: phase(posted.as_ref()),
         synced_to,
         reported_at: posted.as_ref().map(|p| p.at),
+        bytes_behind: posted.as_ref().and_then(|p| p.bytes_behind),
         description: posted.map(|p| p.description).unwrap_or_default(),
     })
 }

@@ -165,6 +165,8 @@ pub struct Posted {
     pub percent: Option<u8>,
     /// Entries that the replica is behind, in journal mode.
     pub entries_behind: Option<u64>,
+    /// Bytes that the replica is behind; none where this side does not follow the other.
+    pub bytes_behind: Option<u64>,
 }
 
 /// The images of one storage cluster.

@@ -179,6 +179,8 @@ impl<'w> Link<'w> {
             };
             let (state, description) = describe(image, mirror, source, at);
             let behind = source.map(|(s, _)| s.log.len().saturating_sub(image.log.len()) as u64);
+            let follows = source.filter(|(s, _)| !mirror.primary && s.log.extends(&image.log));
+            let bytes_behind = follows.map(|(s, _)| s.log.weight(image.log.len(), s.log.len()));
             let entries_behind = behind.filter(|_| mirror.mode == ReplicationMode::Journal);
             if let Some(mirror) = &mut image.mirror {
                 mirror.posted = Some(Posted {
@@ -188,6 +190,7 @@ impl<'w> Link<'w> {
                     initial: !mirror.primary && image.log.len() == 0,
                     percent: mirror.copy.as_ref().map(|c| c.percent(at)),
                     entries_behind,
+                    bytes_behind,
                 });
             }
         }

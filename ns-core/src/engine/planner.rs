@@ -1,0 +1,148 @@
+//! What a trigger does to a job: its transition, the decision that goes with it and the graph that follows, as events that
+//! nobody has written yet. The runner writes them and carries them out; a dry run shows them, so that what it tells is what
+//! would be done. Facts are read here and in `phases`; nothing outside is changed.
+
+use super::Inner;
+use super::runner::noted;
+use crate::journal::{DecisionKind, Entry, Event, Frozen, JobView, PhaseKind};
+use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
+use crate::model::{CloudId, JobId, JobOperation, JobState, JobType, Work};
+#[cfg(feature = "planted")]
+use crate::planted;
+use crate::{Error, ErrorKind, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Plans for a job as its journal stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Planner<'a> {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) view: &'a JobView,
+    /// Nothing is kept, not even an inventory that was read anew.
+    pub(crate) dry_run: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) transition: Transition,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Planner<'_> {
+    pub(super) fn job_type(&self) -> JobType {
+        self.view.work.recovery().map_or(JobType::Failover, |d| d.job_type)
+    }
+
+    /// What a trigger does. `reason` is kept with decisions; `only` is for `retry`.
+    pub(crate) async fn turn(
+        &self,
+        trigger: Trigger,
+        facts: &Facts,
+        actor: &str,
+        reason: String,
+        only: &BTreeSet<CloudId>,
+    ) -> Result<Turn> {
+        let view = self.view;
+        let t = machine::step(view.state, view.operation, &trigger, facts)?;
+        let mut events = Vec::new();
+        let asked = match trigger {
+            Trigger::Operation(operation) => Some(operation),
+            _ => None,
+        };
+        if t.next == JobState::Clearing
+            && t.operation != JobOperation::Confirm
+            && let (Some(job), _) = self.inner.fencing(&view.id).await?
+        {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "job.fencing",
+                "the source that came back is being made read only",
+            )
+            .with("job", job)
+            .with_remedy("wait until that job has finished, then ask again"));
+        }
+        let plan = PhaseKind::of(view.state, &t);
+        let decision = match (asked, plan) {
+            (Some(JobOperation::Confirm | JobOperation::RetryConfirm), _) => Some(DecisionKind::Confirm),
+            (Some(JobOperation::IgnoreRollback), _) => Some(DecisionKind::IgnoreLeftovers),
+            (_, Some(PhaseKind::Rollback)) if self.job_type() == JobType::Failover => Some(DecisionKind::Rollback),
+            _ => None,
+        };
+        if let Some(kind) = decision {
+            let facts = self.decision_facts(kind);
+            let id = format!("{}-{}", view.id, view.position + 1);
+            events.push(Event::Decided {
+                decision: id,
+                kind,
+                operator: actor.to_owned(),
+                reason,
+                facts,
+            });
+        }
+        events.push(self.transition(&t, actor));
+        if let Some(kind) = plan {
+            match self.plan(kind, t.operation, asked, &mut events, only).await {
+                #[cfg(feature = "planted")]
+                Ok(mut graph) => {
+                    planted::rewrite(view, kind, &mut graph);
+                    events.push(Event::Planned { phase: kind, graph });
+                }
+                #[cfg(not(feature = "planted"))]
+                Ok(graph) => events.push(Event::Planned { phase: kind, graph }),
+                // The job still takes its way to a report, which says why nothing was done.
+                Err(e) if kind == PhaseKind::Run && !self.dry_run => events.push(noted("job.plan", &e)),
+                // A clean-up that cannot be planned is not begun.
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Turn { transition: t, events })
+    }
+
+    pub(super) fn transition(&self, t: &Transition, actor: &str) -> Event {
+        let now = self.inner.clock.now();
+        let after = |d: Duration| now.saturating_add(d).ok();
+        let settings = &self.inner.settings;
+        let deadline = match t.timer {
+            None => None,
+            Some(TimerKind::PlannedTime) => self.view.deadline,
+            Some(TimerKind::DrillTooLate) => {
+                let planned = self.view.deadline.unwrap_or(now);
+                planned.saturating_add(machine::DRILL_LATEST_START).ok()
+            }
+            Some(TimerKind::PauseTimeout) => after(settings.pause_limit),
+            Some(TimerKind::RollbackWait) => after(settings.rollback_wait),
+        };
+        Event::Transition {
+            from: self.view.state,
+            to: t.next,
+            operation: t.operation,
+            row: t.row.to_owned(),
+            result: t.result,
+            clear: t.clear,
+            deadline,
+            actor: actor.to_owned(),
+        }
+    }
+}
+
+/// A job that does not exist: what a new one of this work would look like when its turn to run has come.
+///
+/// # Errors
+/// Those of [`JobView::begin`].
+pub(crate) fn hypothetical(inner: &Inner, work: Work, frozen: Frozen) -> Result<JobView> {
+    let created = Entry {
+        job: JobId::new("dry-run"),
+        position: 1,
+        at: inner.clock.now(),
+        event: Event::Created {
+            work,
+            actor: String::new(),
+        },
+    };
+    let mut view = JobView::begin(&created)?;
+    view.state = JobState::Pending;
+    view.frozen = Some(Arc::new(frozen));
+    Ok(view)
+}
