@@ -157,9 +157,9 @@ impl Jobs<'_> {
                     .with_remedy("decide which side wins and resync the other, then protect the group again"));
             }
         }
-        let reach = reach_source(self.inner(), group).await;
+        // With a right it makes no difference here, and a site that stands still takes its time not to answer.
         let may_force = d.force.as_ref().is_some_and(|f| f.accepts_data_loss);
-        if !reach.all() && !may_force {
+        if !may_force && !reach_source(self.inner(), group).await.all() {
             return Err(Error::new(
                 ErrorKind::Refused,
                 "failover.source_unreachable",

@@ -57,7 +57,7 @@ impl Cycle {
         let moment = |resumed: bool, early: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let within = if resumed { 5_000 } else { 9_000 + early * 3_000 };
-            Duration::from_millis(300 + early * 1_500 + (random >> 33) % within)
+            Duration::from_millis(300 + early * 6_000 + (random >> 33) % within)
         };
         let kills = self.program.run_killed(args, share, moment, LONG).await?;
         self.random = random;
