@@ -9,6 +9,7 @@ use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobType, Work};
 #[cfg(feature = "planted")]
 use crate::planted;
+use crate::ports::with_deadline;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,7 +84,10 @@ impl Planner<'_> {
         }
         events.push(self.transition(&t, actor));
         if let Some(kind) = plan {
-            match self.plan(kind, t.operation, asked, &mut events, only).await {
+            // Planning reads clouds, and one that takes the question and never answers must not hold the job for ever.
+            let limit = self.inner.settings.boot_limit;
+            let planning = self.plan(kind, t.operation, asked, &mut events, only);
+            match with_deadline(&*self.inner.clock, limit, "planning", planning).await {
                 #[cfg(feature = "planted")]
                 Ok(mut graph) => {
                     planted::rewrite(view, kind, &mut graph);
