@@ -41,16 +41,22 @@ impl Inner {
         })
     }
 
+    /// The record of a cluster's fence and its version; none while nobody needs it.
+    async fn held(&self, cluster: &ClusterId) -> Result<Option<(HeldFence, u64)>> {
+        self.records().find(kinds::FENCE, cluster.as_str()).await
+    }
+
     /// Whether a task holds the fence of a cluster.
     pub(super) async fn holds_fence(&self, cluster: &ClusterId, token: &Token) -> Result<bool> {
-        let held = self.records().find::<HeldFence>(kinds::FENCE, cluster.as_str()).await?;
-        Ok(held.is_some_and(|(held, _)| held.holders.contains(token)))
+        Ok(self
+            .held(cluster)
+            .await?
+            .is_some_and(|(held, _)| held.holders.contains(token)))
     }
 
     /// Whether anybody needs a cluster cut off.
     pub(super) async fn is_fenced(&self, cluster: &ClusterId) -> Result<bool> {
-        let held = self.records().find::<HeldFence>(kinds::FENCE, cluster.as_str()).await?;
-        Ok(held.is_some())
+        Ok(self.held(cluster).await?.is_some())
     }
 
     /// Cuts a cluster off for a task. Gives what shows it.
@@ -107,7 +113,7 @@ impl Inner {
     ) -> Result<()> {
         let id = cluster.as_str();
         loop {
-            let (held, version) = match self.records().find::<HeldFence>(kinds::FENCE, id).await? {
+            let (held, version) = match self.held(cluster).await? {
                 Some((held, version)) => (Some(held), version),
                 None => (None, 0),
             };

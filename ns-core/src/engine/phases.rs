@@ -439,16 +439,7 @@ impl Runner {
                 .and_then(|frozen| self.planner().came_home(frozen));
             writes.extend(homecoming::confirmed(&self.inner, view, home).await?);
         }
-        let event = Event::Transition {
-            from: view.state,
-            to: t.next,
-            operation: t.operation,
-            row: t.row.to_owned(),
-            result: t.result,
-            clear: t.clear,
-            deadline: None,
-            actor: "engine".to_owned(),
-        };
+        let event = self.planner().transition(&t, "engine");
         self.journal
             .append(vec![Event::Reported { digest }, event], writes)
             .await?;
