@@ -91,3 +91,24 @@ fn a_source_that_came_home_is_not_fenced() {
         holds(54, true, 1, &[forced, Step::Reprotect, home], &[slow]);
     }
 }
+
+/// A source volume was destroyed with its bytes while the target ran: the copy that the source then got bore the target's
+/// name, and a rollback left it that, which the source's cloud does not know.
+#[test]
+fn a_rollback_gives_the_source_its_names_back() {
+    let forced = Step::Forced(Disaster::Frozen, true, order(End::Rollback, None));
+    let destroyed = [Fault {
+        step: 2,
+        roll: 4_311_524_026_184_926_721,
+        ..fault(FaultKind::SourceImageDeleted, "a", "find_replica", 37, 31)
+    }];
+    for journal_mode in [true, false] {
+        holds(
+            2693,
+            journal_mode,
+            1,
+            &[Step::Wait(1), Step::Wait(1), forced],
+            &destroyed,
+        );
+    }
+}

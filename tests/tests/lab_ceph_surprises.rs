@@ -163,10 +163,10 @@ async fn a_peer_promoted_by_force_is_not_waited_for() {
         let (image, _) = pair(&lab).await;
         let mark = lab.a.demote(&image).await.unwrap();
         arrival(&lab.b, &image, &mark).await;
-        let (force, reason) = (lab.a.clone(), decision("B is lost at once"));
-        let (b, a) = tokio::join!(lab.b.promote(&image, &mark), force.force_promote(&image, &reason));
-        b.unwrap();
-        a.unwrap();
+        // One after the other: should B see A's promotion before its own, it rightly refuses to be promoted.
+        lab.b.promote(&image, &mark).await.unwrap();
+        let reason = decision("B is lost at once");
+        lab.a.force_promote(&image, &reason).await.unwrap();
         write(Side::Primary, &image, 0, b"A wins").await.unwrap();
         lab.b.demote(&image).await.unwrap();
         lab.b.resync(&image, &decision("A wins")).await.unwrap();

@@ -48,7 +48,7 @@ pub fn plan_unfence(graph: &mut TaskGraph, inventory: &Inventory, prefix: &str) 
         let reclaimed: Vec<TaskKey> = instance
             .volume_ids
             .iter()
-            .map(|id| TaskKey::new(format!("{prefix}/reclaim/promote/{id}")))
+            .flat_map(|id| ["reclaim", "name"].map(|step| TaskKey::new(format!("{prefix}/{step}/promote/{id}"))))
             .chain([TaskKey::new(format!("{prefix}/unfence/{FENCE}"))])
             .filter(|key| graph.tasks.contains_key(key))
             .collect();

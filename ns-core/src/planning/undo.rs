@@ -163,6 +163,8 @@ impl Undo<'_> {
                     epoch: epoch + 1,
                 };
                 self.then("reclaim", reclaim);
+                // Under its own name it was: unless its image was destroyed and is a copy of the other side's now.
+                self.give_name_back("name", side.other(), image);
                 let resync = Action::Resync {
                     side: *side,
                     image: image.clone(),
@@ -185,16 +187,7 @@ impl Undo<'_> {
 
     /// Undoes a promotion: the image gets its name back while it can still be written, and is demoted.
     fn take_back(&mut self, side: Side, image: &ImageRef) {
-        if let Some(name) = self.name_on(side) {
-            self.then(
-                "rename",
-                Action::Rename {
-                    side,
-                    image: image.clone(),
-                    name,
-                },
-            );
-        }
+        self.give_name_back("rename", side, image);
         self.then(
             "demote",
             Action::Demote {
@@ -231,17 +224,8 @@ impl Undo<'_> {
                 demotion,
             },
         );
-        if let Some(name) = self.name_on(side) {
-            // The rename on the other side travels here with replication, or not, depending on the mode.
-            self.then(
-                "rename",
-                Action::Rename {
-                    side,
-                    image: image.clone(),
-                    name,
-                },
-            );
-        }
+        // The rename on the other side travels here with replication, or not, depending on the mode.
+        self.give_name_back("rename", side, image);
         // Guests may start now; whether replication really runs again is proved beside that.
         let usable = self.last.clone();
         let ship = self.then(
@@ -263,11 +247,16 @@ impl Undo<'_> {
         self.last = usable;
     }
 
-    fn name_on(&self, side: Side) -> Option<crate::model::StorageRef> {
-        let volume = self.plan.volumes.get(self.task.volume.as_ref()?)?;
-        Some(match side {
+    /// The cloud of that side knows the image by one name only.
+    fn give_name_back(&mut self, step: &str, side: Side, image: &ImageRef) {
+        let Some(volume) = self.task.volume.as_ref().and_then(|id| self.plan.volumes.get(id)) else {
+            return;
+        };
+        let name = match side {
             Side::Source => volume.source.clone(),
             Side::Target => volume.target.clone(),
-        })
+        };
+        let image = image.clone();
+        self.then(step, Action::Rename { side, image, name });
     }
 }
