@@ -117,7 +117,7 @@ pub struct Limits {
     pub change_seconds: u64,
     /// The deadline of a call that moves data: flatten, removal of a large image.
     pub copy_seconds: u64,
-    /// How long an unforced promote is tried again while the storage says "not yet".
+    /// How long a promote is tried again while the storage says "not yet".
     pub promote_wait_seconds: u64,
     /// How long a demotion, or the end of replication, waits for the peer to begin to follow this side after a hand-over:
     /// its daemon looks every 30 s.

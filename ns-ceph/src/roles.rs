@@ -12,6 +12,7 @@ use crate::provider::{Ceph, refuse_unreplicated};
 use crate::rbd::{Rbd, args};
 use crate::spec::ImageSpec;
 use futures::future::try_join;
+use jiff::Timestamp;
 use ns_core::model::ReplicationMode;
 use ns_core::provider::{Decision, Mark, Role};
 use ns_core::{Error, ErrorKind, Result};
@@ -165,24 +166,28 @@ impl Ceph {
                 .await?;
             match done.code {
                 Some(0 | INVALID) => return self.expect_primary(image, &done).await,
-                // "Not propagated yet", and once "read only" instead: the daemon still holds the image.
-                Some(BUSY | READ_ONLY) => {
-                    let waited = self.clock.now().duration_since(began);
-                    if waited.unsigned_abs() >= self.config().limits.promote_wait() {
-                        let error = done.error();
-                        return Err(Error::new(
-                            ErrorKind::Unavailable,
-                            "ceph.promote_not_yet",
-                            "the demotion has arrived but the storage does not accept the promotion yet",
-                        )
-                        .with("image", image)
-                        .with_source(error));
-                    }
-                }
+                Some(BUSY | READ_ONLY) => self.not_yet(image, began, done.error()).await?,
                 _ => return Err(done.error().with("image", image)),
             }
-            self.clock.sleep(RETRY).await;
         }
+    }
+
+    /// "Busy" says that the demotion is not propagated yet, "read only" that the mirror daemon holds the image (seen in the
+    /// lab, forced or not, right after a hand-over). Both pass: waits a moment, or gives up after the limit.
+    async fn not_yet(&self, image: &ImageSpec, began: Timestamp, said: Error) -> Result<()> {
+        let waited = self.clock.now().duration_since(began).unsigned_abs();
+        if waited < self.config().limits.promote_wait() {
+            self.clock.sleep(RETRY).await;
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "ceph.promote_not_yet",
+            "the storage does not accept the promotion yet",
+        )
+        .with("image", image)
+        .with_remedy("see what this side's rbd-mirror does with the image, then try again")
+        .with_source(said))
     }
 
     async fn expect_primary(&self, image: &ImageSpec, done: &Done) -> Result<()> {
@@ -201,6 +206,19 @@ impl Ceph {
     }
 
     pub(crate) async fn promote_by_force(&self, image: &ImageSpec, decision: &Decision) -> Result<()> {
+        let began = self.clock.now();
+        loop {
+            match self.try_promote_by_force(image, decision).await {
+                // What that try left is looked at anew.
+                Err(error) if matches!(error.code(), "ceph.busy" | "ceph.read_only") => {
+                    self.not_yet(image, began, error).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_promote_by_force(&self, image: &ImageSpec, decision: &Decision) -> Result<()> {
         let info = self.rbd.must_info(image).await?;
         refuse_unreplicated(image, info.role())?;
         if info.role() == Role::Primary {
