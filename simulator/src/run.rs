@@ -148,7 +148,8 @@ async fn go_home(teller: &mut Teller) {
         // What the watch saw last may be a minute old.
         teller.world.pass(120).await;
     }
-    if !teller.world.somebody_destroyed() {
+    // What shares a volume that has gone home is recovered from a point, or not at all.
+    if !teller.world.somebody_destroyed() && !teller.has_split() {
         teller
             .world
             .violation("home", "the failback does not come home although everything works");
@@ -190,11 +191,16 @@ async fn unprotect(teller: &mut Teller) {
     if teller.world.failed() {
         return;
     }
+    teller.world.remove_listed();
+    let stays = teller.is_away().await;
     for _ in 0..3 {
         for plan in teller.world.records::<RecoveryPlan>("plan").await {
             let Some(session) = teller.world.session() else { return };
             let made = teller.world.limited(300, session.plans().delete(&plan.id)).await;
             teller.refusal("unprotect", made.as_ref().err());
+            if made.is_err_and(|e| e.code() == "plan.source_not_primary") {
+                teller.reclaim(&plan).await;
+            }
             teller.settle(3600).await;
         }
     }
@@ -207,7 +213,7 @@ async fn unprotect(teller: &mut Teller) {
             .world
             .violation("foreign", format!("{id} was somebody else's, and is gone"));
     }
-    if teller.for_good().await {
+    if stays || teller.for_good().await {
         return;
     }
     let changes = teller.world.changes();

@@ -144,9 +144,26 @@ impl Teller {
         self.world.records::<FailbackOffer>("failback").await
     }
 
-    /// Whether replicated instances run on the side that they do not belong to.
+    /// Whether replicated instances run on the side that they do not belong to: confirmed there, or left there by a failback that
+    /// succeeded in part.
     pub async fn is_away(&self) -> bool {
+        let left = |p: &RecoveryPlan| p.home.is_some() && !p.volumes.is_empty();
         self.offers().await.iter().any(|o| !o.home.plan.volumes.is_empty())
+            || self.world.records("plan").await.iter().any(left)
+    }
+
+    /// Whether a volume went home with an instance that was confirmed, and left behind another one that uses it too.
+    #[must_use]
+    pub fn has_split(&self) -> bool {
+        let audit = self.world.shared.audit();
+        let mut partial = audit.jobs().filter(|v| v.result == Some(ResultCode::PartialSuccess));
+        partial.any(|v| {
+            let recovered = v.recovered();
+            v.done()
+                .iter()
+                .filter(|d| d.task.action.promotes())
+                .any(|d| !d.task.instances.is_disjoint(&recovered) && !d.task.instances.is_subset(&recovered))
+        })
     }
 
     /// Whether instances were recovered from a point for good: what they left behind is their owners'.
@@ -200,6 +217,21 @@ impl Teller {
             }
             Step::Reprotect => self.reprotect().await,
         }
+    }
+
+    /// The way out of a rollback that was given up half way: neither side can write. The operator decides that the Target wins,
+    /// and takes that back.
+    pub async fn reclaim(&mut self, plan: &RecoveryPlan) {
+        (self.plan, self.group) = (Some(plan.id.clone()), plan.group_id.clone());
+        let order = Order {
+            end: End::Rollback,
+            meddle: None,
+        };
+        self.job(order, false, |group, plan| JobRequest {
+            force: Some(right("the Source shall write again")),
+            ..JobRequest::failover(group, plan)
+        })
+        .await;
     }
 
     /// Every refusal tells what to do.

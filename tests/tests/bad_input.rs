@@ -492,15 +492,16 @@ async fn rep_17_volume_that_is_mirrored_no_more() {
         let image = storage.find_replica(&volume.replication_id).await.unwrap().unwrap();
         world.sim.rbd("a", |rbd| rbd.mirror_disable(&image, false)).unwrap();
         world.clock.sleep(Duration::from_secs(60)).await;
-        let reasons = world.failovers_are_refused(&group, &plan).await;
+        let planned = JobRequest::failover(group.clone(), plan.clone());
+        let reasons = world.refused_for_the_plan(planned).await;
         assert!(reasons.contains(volume.volume_id.as_str()), "{reasons}");
         world.the_point_can_be_recovered(&group, &plan).await;
-        // Nor when the Source is lost: there is nothing to promote.
+        // Nor by force, nor when the Source is lost: there is nothing to promote.
+        let expected = (ErrorKind::Refused, "job.roles", "plan_id");
+        world.refuses(expected, world.job(forced(&group, &plan))).await;
         world.sim.kill("a");
         world.session.clusters().probe(&ids[0]).await.unwrap();
-        let expected = (ErrorKind::Refused, "job.roles", "plan_id");
-        let create = world.job(forced(&group, &plan));
-        world.refuses(expected, create).await;
+        world.refuses(expected, world.job(forced(&group, &plan))).await;
     }
 }
 

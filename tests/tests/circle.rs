@@ -277,6 +277,56 @@ async fn a_source_that_comes_back_is_made_read_only() {
     }
 }
 
+/// PLAN-29, JOB-40: a rollback that is given up half way leaves nobody who can write. The plan is not ended then, for its copies
+/// are the way out: a failover that is forced, and rolled back.
+#[tokio::test]
+async fn a_rollback_that_is_given_up_can_be_made_good() {
+    for mode in MODES {
+        let (world, group, plan) = World::new(mode).await;
+        let session = world.session();
+        world.engine.start().await.unwrap();
+        let mut forced = JobRequest::failover(group.clone(), plan.clone());
+        forced.force = Some(right("cut off"));
+        world.sim.isolate("a");
+        let job = session.jobs().create(forced.clone()).await.unwrap();
+        world.succeeded(&job).await;
+        // The source does not answer while it is to become primary again.
+        let request = OperationRequest::default();
+        session
+            .jobs()
+            .operate(&job, JobOperation::Rollback, request)
+            .await
+            .unwrap();
+        assert_eq!(session.jobs().wait(&job).await.unwrap().state, JobState::ClearFailed);
+        let given_up = world.operate(&job, JobOperation::IgnoreRollback).await;
+        assert_eq!(given_up, JobState::Finished);
+        world.sim.revive("a");
+        world.clock.sleep(Duration::from_secs(120)).await;
+        for server in &world.sample.servers {
+            assert!(world.sim.heartbeat("a", &server.id).is_err(), "{mode:?}: fenced");
+        }
+        let refused = session.plans().delete(&plan).await.unwrap_err();
+        assert_eq!(refused.code(), "plan.source_not_primary", "{refused:?}");
+        let points = session.points().list(&group).await.unwrap().len();
+        assert_eq!(points, 1, "its points are kept");
+        let planned = JobRequest::failover(group, plan.clone());
+        let refused = session.jobs().create(planned).await.unwrap_err();
+        assert_eq!(refused.code(), "job.plan_status", "{refused:?}");
+
+        let job = session.jobs().create(forced).await.unwrap();
+        world.succeeded(&job).await;
+        assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
+        for server in &world.sample.servers {
+            world.sim.heartbeat("a", &server.id).expect("it runs again");
+        }
+        // At once: the target's copies do not follow yet, and would stay behind.
+        let end = session.plans().delete(&plan).await.unwrap();
+        world.succeeded(&end).await;
+        let left = world.dumps().1.images.len();
+        assert_eq!(left, 0, "{mode:?}: nothing of it is left on the target");
+    }
+}
+
 /// First implementation's fault 9: a failover does not queue behind a drill that waits to be cleaned up, runs, or could not be
 /// cleaned up.
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! Every arm may run again after it succeeded, failed or was dropped half way (see `provider`): it looks first where
 //! looking decides, and ends on something that was read back.
 
-use super::{Inner, Providers};
+use super::records::{VolumeEpoch, kinds};
+use super::{Inner, Providers, role_of};
 use crate::journal::TaskOutput;
 use crate::model::{CloudId, JobId, ReplicationId, StorageRef, TaskKey};
 use crate::planning::{Action, ImageRef, MarkRef, Side};
@@ -202,11 +203,8 @@ impl Attempt {
                 })
             }
             Action::RemoveSnapshot { side, image, name } => {
-                let storage = &self.on(*side)?.storage;
-                match self.image(storage, image).await {
-                    Err(e) if e.kind() == ErrorKind::NotFound => Ok(nothing),
-                    image => storage.remove_snapshot(&image?, name).await.map(|()| nothing),
-                }
+                self.remove_snapshot(*side, image, name).await?;
+                Ok(nothing)
             }
             Action::Ship { side, image, snapshot } => {
                 let storage = &self.on(*side)?.storage;
@@ -586,6 +584,26 @@ impl Attempt {
         }
     }
 
+    /// A volume may have gone to the other side since: what is removed where it is written goes here with replication.
+    async fn remove_snapshot(&self, side: Side, image: &ImageRef, name: &str) -> Result<()> {
+        let storage = &self.on(side)?.storage;
+        let removed = match self.image(storage, image).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            found => storage.remove_snapshot(&found?, name).await,
+        };
+        let (Err(refused), ImageRef::Replica(id)) = (&removed, image) else {
+            return removed;
+        };
+        if refused.kind() != ErrorKind::Refused {
+            return removed;
+        }
+        let peer = &self.on(side.other())?.storage;
+        match role_of(peer, id).await? {
+            Some(Role::Primary) => peer.remove_snapshot(&self.replica(peer, id).await?, name).await,
+            _ => removed,
+        }
+    }
+
     async fn disable(&self, id: &ReplicationId, known: Option<&StorageRef>) -> Result<TaskOutput> {
         let source = &self.on(Side::Source)?.storage;
         let replicated = source.find_replica(id).await?;
@@ -593,11 +611,12 @@ impl Attempt {
             (None, Some(image)) => source.image(image).await?.is_none(),
             _ => false,
         };
-        if let Some(image) = replicated {
-            source.disable_replication(&image).await?;
-        }
         let target = &self.on(Side::Target)?.storage;
         let settings = &self.inner.settings;
+        if let Some(image) = replicated {
+            self.await_follower(target, id).await?;
+            source.disable_replication(&image).await?;
+        }
         // A replica follows the deletion of its primary within seconds, if it does.
         let now = self.inner.clock.now();
         let until = now.saturating_add(settings.call_limit / 2).unwrap_or(now);
@@ -616,6 +635,52 @@ impl Attempt {
             self.inner.clock.sleep(settings.poll).await;
         }
         Ok(TaskOutput::default())
+    }
+
+    /// A replica that was primary itself and does not follow its peer again yet, as right after a rollback, would never learn
+    /// that replication has ended, and stay (Ceph facts 13.3).
+    async fn await_follower(&self, target: &Storage, id: &ReplicationId) -> Result<()> {
+        let settings = &self.inner.settings;
+        let now = self.inner.clock.now();
+        let until = now.saturating_add(settings.call_limit / 2).unwrap_or(now);
+        let records = self.inner.records();
+        let epoch = records.find::<VolumeEpoch>(kinds::EPOCH, id.as_str()).await?;
+        let epoch = epoch.map(|(epoch, _)| epoch.since);
+        loop {
+            let status = match target.find_replica(id).await? {
+                Some(replica) => gone_is_none(target.status(&replica).await.map(Some))?,
+                None => None,
+            };
+            let Some(status) = status.filter(|s| s.role == Role::Secondary) else {
+                return Ok(());
+            };
+            let follows = match status.phase {
+                ReplicationPhase::Demoted | ReplicationPhase::SplitBrain | ReplicationPhase::Primary => Some(false),
+                ReplicationPhase::Replicating | ReplicationPhase::InitialCopy { .. } => Some(true),
+                ReplicationPhase::Error | ReplicationPhase::Unknown => None,
+            };
+            // A report of the time before the Source became the writer tells nothing of now.
+            let is_old = epoch.is_some_and(|since| status.reported_at.is_none_or(|at| at < since));
+            if follows == Some(true) && !is_old {
+                return Ok(());
+            }
+            if self.inner.clock.now() >= until {
+                // What replication itself cannot tell does not keep a plan from ending.
+                if follows.is_none() {
+                    return Ok(());
+                }
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "replica.not_following",
+                    "the Target's copy does not follow the Source: it would not learn that replication has ended, and stay",
+                )
+                .with_remedy(
+                    "see that the Target's mirror daemon runs; a split brain is ended by a failover with a force right and \
+                     its rollback",
+                ));
+            }
+            self.inner.clock.sleep(settings.poll).await;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Inner, group_inventory, read_cluster, retention, sync_cluster};
 use crate::Result;
 use crate::journal::{Frozen, JobView};
 use crate::model::{CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
-use crate::planning::{Action, Homeward, TaskGraph, plan_homecoming};
+use crate::planning::{Homeward, TaskGraph, plan_homecoming};
 use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ pub(super) async fn plan(
     prefix: &str,
 ) -> Result<TaskGraph> {
     let failover = inner.view(&home.failover_job).await?;
-    let points = retention::remains(&inner.records(), &frozen.plan.id).await?;
+    let mut points = retention::remains(&inner.records(), &frozen.plan.id).await?;
     let back: BTreeSet<CloudId> = recovered
         .iter()
         .filter_map(|id| home.instances.get(id))
@@ -47,6 +47,10 @@ pub(super) async fn plan(
         .collect();
     let (_, part) = part(inner, frozen, &recovered.iter().collect());
     let volumes: Vec<_> = part.volumes.values().collect();
+    // What did not come home is recovered from its points as before.
+    for point in &mut points {
+        point.volumes.retain(|id, _| part.volumes.contains_key(id));
+    }
     plan_homecoming(home, &failover.done(), &back, &volumes, &points, prefix)
 }
 
@@ -86,14 +90,22 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
             &offer(inner, view, frozen, &back),
         )?],
     };
+    let (group, mut kept) = part(inner, frozen, &left.iter().collect());
+    // What they share with instances that were recovered is on the other side now; the plan's state says that it is missing.
+    let (shared, moved) = (part(inner, frozen, &back).1.volumes, handed_over(view));
+    kept.volumes
+        .retain(|id, _| !(shared.contains_key(id) && moved.contains(id)));
     if left.is_empty() {
         writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
         writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
     } else {
         // The same records become those of the instances that were not recovered: their volumes stay replicated.
-        let (group, plan) = part(inner, frozen, &left.iter().collect());
-        writes.push(put(kinds::PLAN, plan.id.as_str(), None, &plan)?);
+        writes.push(put(kinds::PLAN, kept.id.as_str(), None, &kept)?);
         writes.push(put(kinds::GROUP, group.id.as_str(), None, &group)?);
+    }
+    if home.is_some() {
+        let volumes = kept.volumes.into_keys().collect();
+        writes.extend(retention::narrow(&inner.records(), &frozen.plan.id, &volumes, &left).await?);
     }
     Ok(writes)
 }
@@ -115,17 +127,21 @@ fn part(inner: &Inner, frozen: &Frozen, instances: &BTreeSet<&CloudId>) -> (Prot
     (group, plan)
 }
 
+/// The volumes that a failover promoted.
+fn handed_over(view: &JobView) -> BTreeSet<CloudId> {
+    view.done()
+        .iter()
+        .filter(|d| d.task.action.promotes())
+        .filter_map(|d| d.task.volume.clone())
+        .collect()
+}
+
 /// The offer to protect the recovered instances in the other direction.
 fn offer(inner: &Inner, view: &JobView, frozen: &Frozen, recovered: &BTreeSet<&CloudId>) -> FailbackOffer {
     let made = |key: String| Some(view.output(&TaskKey::new(key))?.handle.as_ref()?.id.clone());
     let (group, mut plan) = part(inner, frozen, recovered);
-    let handed_over: BTreeSet<&CloudId> = view
-        .done()
-        .iter()
-        .filter(|d| matches!(d.task.action, Action::Promote { .. } | Action::ForcePromote { .. }))
-        .filter_map(|d| d.task.volume.as_ref())
-        .collect();
-    plan.volumes.retain(|id, _| handed_over.contains(id));
+    let moved = handed_over(view);
+    plan.volumes.retain(|id, _| moved.contains(id));
     // One way back at a time: what led here is known to the journal.
     plan.home = None;
     let known = frozen.plan.home.as_ref();
@@ -184,12 +200,9 @@ async fn restore(inner: &Inner, frozen: &Frozen, home: &Home, back: &BTreeSet<&C
     plan.version += 1;
     plan.modified_at = inner.clock.now();
     group.modified_at = inner.clock.now();
-    let mut writes = vec![
+    Ok(vec![
         put(kinds::GROUP, group.id.as_str(), None, &group)?,
         put(kinds::PLAN, plan.id.as_str(), None, &plan)?,
         remove(kinds::FAILBACK, home.failover_job.as_str()),
-    ];
-    let points = retention::remains(&records, &frozen.plan.id).await?;
-    writes.extend(points.iter().flat_map(|p| retention::forget(&p.id)));
-    Ok(writes)
+    ])
 }

@@ -44,7 +44,7 @@ pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
-pub(crate) use watch::TwoWriters;
+pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::model::{ClusterId, JobId, JobState};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};

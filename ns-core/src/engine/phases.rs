@@ -7,7 +7,7 @@ use super::planner::Planner;
 use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
 use super::runner::Runner;
-use super::{SourceReach, cloned_images, group_inventory, reach_source, read_cluster, retention};
+use super::{SourceReach, cloned_images, group_inventory, reach_source, read_cluster, retention, role_of};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
@@ -23,6 +23,9 @@ use crate::provider::{Role, Token};
 use crate::report::RecoveryReport;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
+
+/// A side is not what a hand-over needs it to be.
+const ROLES: &str = "failover.roles";
 
 impl Planner<'_> {
     /// Plans the graph of a phase. Facts that were read for it are added to `events` first.
@@ -153,15 +156,15 @@ impl Planner<'_> {
                 point: point(&frozen)?,
                 stop_source: false,
             },
-            (JobType::Failover, DataPoint::LatestData) if reach.all() => {
-                self.refresh(&mut frozen, events).await?;
-                self.check_roles(&frozen.plan).await?;
-                RecoveryData::HandOver { stop_source: true }
-            }
-            (JobType::Failover, DataPoint::LatestData) if reach.storage => {
-                self.cut_off(d, events)?;
-                self.check_roles(&frozen.plan).await?;
-                RecoveryData::HandOver { stop_source: false }
+            (JobType::Failover, DataPoint::LatestData) if self.hands_over(d, &frozen.plan, reach).await? => {
+                if reach.cloud {
+                    self.refresh(&mut frozen, events).await?;
+                } else {
+                    self.cut_off(d, events)?;
+                }
+                RecoveryData::HandOver {
+                    stop_source: reach.cloud,
+                }
             }
             (JobType::Failover, DataPoint::LatestData) => {
                 epoch = self.force(d, &frozen, reach, events).await?;
@@ -213,6 +216,18 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Whether the Source's storage answers and can give its volumes away. One that is not primary, as after a rollback that was
+    /// given up half way, cannot: its operator may decide that the Target's data is taken all the same.
+    async fn hands_over(&self, d: &JobDefinition, plan: &RecoveryPlan, reach: SourceReach) -> Result<bool> {
+        if !reach.storage {
+            return Ok(false);
+        }
+        match self.check_roles(plan).await {
+            Err(e) if e.code() == ROLES && d.force.as_ref().is_some_and(|f| f.accepts_data_loss) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
     /// Before a hand-over: the Source is primary, the Target is not. Both primary is seen here and nowhere else (Ceph facts
     /// §0.5).
     async fn check_roles(&self, plan: &RecoveryPlan) -> Result<()> {
@@ -221,14 +236,15 @@ impl Planner<'_> {
         let target = self.inner.providers(&plan.target_cluster)?.storage;
         for v in plan.volumes.values() {
             for (storage, wanted, side) in [(&source, Role::Primary, "Source"), (&target, Role::Secondary, "Target")] {
-                let role = match storage.find_replica(&v.replication_id).await? {
-                    Some(image) => storage.image(&image).await?.map(|s| s.role),
-                    None => None,
-                };
+                let role = role_of(storage, &v.replication_id).await?;
                 if role != Some(wanted) {
                     let message = format!("volume {} is {role:?} on the {side}, not {wanted:?}", v.volume_id);
-                    return Err(Error::new(ErrorKind::Refused, "failover.roles", message)
-                        .with_remedy("decide which side wins and resync the other, then protect the group again"));
+                    return Err(Error::new(ErrorKind::Refused, ROLES, message)
+                        .with_field("force")
+                        .with_remedy(
+                            "decide that the Target's data is taken, with a force right that accepts the loss of the \
+                             Source's unreplicated writes; a rollback of that failover takes the Source's again",
+                        ));
                 }
             }
         }

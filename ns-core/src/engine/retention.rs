@@ -2,10 +2,12 @@
 //! the newer one exists, in the same transaction; a job then removes it from both sides. One that a job uses stays until
 //! that job has finished, and the newest always stays. What a job left that failed to make a point is removed likewise.
 
-use super::Inner;
 use super::records::{Records, kinds, put, remove};
+use super::{Inner, group_inventory, manifest};
 use crate::Result;
-use crate::model::{DataPoint, GroupId, JobId, JobState, JobSummary, PlanId, PointId, RecoveryPlan, RecoveryPoint};
+use crate::model::{
+    CloudId, DataPoint, GroupId, JobId, JobState, JobSummary, PlanId, PointId, RecoveryPlan, RecoveryPoint,
+};
 use crate::planning::PointRemains;
 use crate::store::Write;
 use std::collections::BTreeSet;
@@ -42,6 +44,44 @@ pub(super) fn failed(job: &JobId, point: &PointId, plan: &RecoveryPlan) -> Resul
 /// The writes that forget a point whose parts are gone.
 pub(super) fn forget(point: &PointId) -> [Write; 2] {
     [kinds::POINT, kinds::EXPIRED].map(|kind| remove(kind, point.as_str()))
+}
+
+/// The writes after which the points of a plan hold only what these instances need. The parts of others are gone.
+pub(super) async fn narrow(
+    records: &Records,
+    plan: &PlanId,
+    volumes: &BTreeSet<CloudId>,
+    instances: &[CloudId],
+) -> Result<Vec<Write>> {
+    let mut writes = Vec::new();
+    for mut remains in expired(records, plan).await? {
+        remains.volumes.retain(|id, _| volumes.contains(id));
+        match remains.volumes.is_empty() {
+            true => writes.push(remove(kinds::EXPIRED, remains.id.as_str())),
+            false => writes.push(put(kinds::EXPIRED, remains.id.as_str(), None, &remains)?),
+        }
+    }
+    for mut point in records
+        .all(kinds::POINT, |p: &RecoveryPoint| &p.plan_id == plan)
+        .await?
+    {
+        let intact = manifest::check(&point).is_ok();
+        point.volumes.retain(|id, _| volumes.contains(id));
+        point.contents.retain(|id, _| volumes.contains(id));
+        point.plan.volumes.retain(|id, _| volumes.contains(id));
+        point.plan.mapping.instances.retain(|id, _| instances.contains(id));
+        point.inventory = group_inventory(&point.inventory, instances);
+        if point.volumes.is_empty() {
+            writes.push(remove(kinds::POINT, point.id.as_str()));
+            continue;
+        }
+        // One that was changed by hand stays recognisable as such.
+        if intact {
+            point.manifest = manifest::of(&point)?;
+        }
+        writes.push(put(kinds::POINT, point.id.as_str(), None, &point)?);
+    }
+    Ok(writes)
 }
 
 /// The writes by which the oldest points make room for one more, when `keep` of a plan are kept. They fail with

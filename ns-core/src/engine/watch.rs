@@ -10,7 +10,7 @@ use crate::journal::Event;
 use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
-use crate::provider::Role;
+use crate::provider::{Role, Storage};
 use crate::{ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -153,12 +153,7 @@ impl Roles<'_> {
         }
         let inner = self.inner;
         let storage = inner.providers(cluster).ok()?.storage;
-        let look = async {
-            match storage.find_replica(id).await? {
-                Some(image) => Ok(storage.image(&image).await?.map(|s| s.role)),
-                None => Ok(None),
-            }
-        };
+        let look = role_of(&storage, id);
         match with_deadline(&*inner.clock, inner.settings.reach_limit, "the storage", look).await {
             Ok(role) => role,
             Err(error) => {
@@ -169,6 +164,14 @@ impl Roles<'_> {
                 None
             }
         }
+    }
+}
+
+/// The role of a volume's image on the side of a storage; none when it has no image there.
+pub(crate) async fn role_of(storage: &Storage, id: &ReplicationId) -> Result<Option<Role>> {
+    match storage.find_replica(id).await? {
+        Some(image) => Ok(storage.image(&image).await?.map(|s| s.role)),
+        None => Ok(None),
     }
 }
 

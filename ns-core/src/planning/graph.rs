@@ -317,6 +317,12 @@ impl Action {
         )
     }
 
+    /// Whether a side becomes the one that writes a volume.
+    #[must_use]
+    pub const fn promotes(&self) -> bool {
+        matches!(self, Self::Promote { .. } | Self::ForcePromote { .. })
+    }
+
     /// The side whose load it counts for; waits count for none.
     #[must_use]
     pub const fn load(&self) -> Option<Side> {

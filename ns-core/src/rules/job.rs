@@ -253,13 +253,21 @@ fn force(job: &JobDefinition) -> Vec<Error> {
     found
 }
 
+/// A volume does not replicate.
+const MIRRORING: &str = "plan.mirroring";
+
 /// JOB-40 (CON-19), OPEN-05. `Critical` is an inactive Target: JOB-44.
 ///
 /// A recovery point holds its data and its definitions on the Target: what has become of the Source since, deleted volumes and
-/// instances among it, does not hold up a recovery from it.
+/// instances among it, does not hold up a recovery from it. Whoever forces a failover takes the Target's data as it is: that the
+/// Source does not replicate, or cannot since a rollback was given up half way, does not hold that up.
 fn plan_status(job: &JobDefinition, facts: &JobFacts<'_>) -> Option<Error> {
     let from_point = job.data_point != DataPoint::LatestData;
-    let counts = |reason: &&PlanReason| !from_point || !is_of_the_source(&reason.code);
+    let forced = job.force.as_ref().is_some_and(|f| f.accepts_data_loss);
+    let counts = |reason: &&PlanReason| match reason.code.as_str() {
+        MIRRORING if forced => false,
+        code => !from_point || !is_of_the_source(code),
+    };
     let open: Vec<&PlanReason> = facts.assessment.reasons.iter().filter(counts).collect();
     let reasons = |of: PlanStatus| {
         let texts: Vec<_> = open
@@ -301,7 +309,7 @@ fn plan_status(job: &JobDefinition, facts: &JobFacts<'_>) -> Option<Error> {
 /// Whether a reason speaks of the Source and of replication from it.
 fn is_of_the_source(code: &str) -> bool {
     let flags = [PlanFlag::ResourceAdded, PlanFlag::ResourceRemoved].map(PlanFlag::code);
-    flags.contains(&code) || ["plan.mirroring", "plan.initial_replication"].contains(&code)
+    flags.contains(&code) || [MIRRORING, "plan.initial_replication"].contains(&code)
 }
 
 /// JOB-41: both types of job, while a failover of the group is past `waiting` and not `finished`.

@@ -2,7 +2,7 @@
 
 use super::{Page, Session};
 use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
-use crate::engine::{goes_on, holder, is_elsewhere, order};
+use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
 use crate::journal::{Entry, Event, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
@@ -126,6 +126,7 @@ impl Jobs<'_> {
         group: &crate::model::ProtectionGroup,
     ) -> Result<()> {
         let storage = self.inner().providers(&plan.target_cluster)?.storage;
+        let may_force = d.force.as_ref().is_some_and(|f| f.accepts_data_loss);
         for v in plan.volumes.values() {
             let fence = self
                 .inner()
@@ -145,20 +146,24 @@ impl Jobs<'_> {
                 .with("epoch", fence.epoch)
                 .with_remedy("decide which side wins and resync the other first"));
             }
-            let role = match storage.find_replica(&v.replication_id).await? {
-                Some(image) => storage.image(&image).await?.map(|s| s.role),
-                None => None,
-            };
-            if role != Some(Role::Secondary) {
+            let role = role_of(&storage, &v.replication_id).await?;
+            // One that a rollback which was given up half way left primary may win.
+            let may_win = may_force && role == Some(Role::Primary);
+            if role != Some(Role::Secondary) && !may_win {
                 let message = format!("volume {} is {role:?} on the Target, not a replica", v.volume_id);
                 return Err(Error::new(ErrorKind::Refused, "job.roles", message)
                     .with_field("plan_id")
                     .with("volume", &v.volume_id)
-                    .with_remedy("decide which side wins and resync the other, then protect the group again"));
+                    .with_remedy(match role {
+                        Some(Role::Primary) => {
+                            "decide that the Target wins, with a force right that accepts the loss of the Source's \
+                             unreplicated writes"
+                        }
+                        _ => "recover from a recovery point; replicate the volume again by ending the plan and making a new one",
+                    }));
             }
         }
         // With a right it makes no difference here, and a site that stands still takes its time not to answer.
-        let may_force = d.force.as_ref().is_some_and(|f| f.accepts_data_loss);
         if !may_force && !reach_source(self.inner(), group).await.all() {
             return Err(Error::new(
                 ErrorKind::Refused,

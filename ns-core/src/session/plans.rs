@@ -2,14 +2,15 @@
 
 use super::{Page, Session};
 use crate::engine::kinds;
-use crate::engine::{Evidence, TwoWriters, VolumeEpoch, put};
+use crate::engine::{Evidence, TwoWriters, VolumeEpoch, put, role_of};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
     ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
     Work,
 };
+use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
-use crate::{Result, rules};
+use crate::{Error, ErrorKind, Result, rules};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is to be.
@@ -354,7 +355,8 @@ impl Plans<'_> {
     /// job that does it.
     ///
     /// # Errors
-    /// `Refused` while jobs of the group exist (PLAN-30); they are named.
+    /// `Refused` while jobs of the group exist (PLAN-30); they are named. `Refused`, `plan.source_not_primary`, when the
+    /// Source cannot write a volume, as after a rollback that was given up half way.
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
         let plan = self.get(id).await?;
         self.check_delete(&plan).await?;
@@ -375,7 +377,40 @@ impl Plans<'_> {
             })
             .await?;
         let jobs: Vec<_> = jobs.into_iter().map(|j| j.id).collect();
-        rules::check_plan_delete(&jobs)
+        rules::check_plan_delete(&jobs)?;
+        self.check_source_writes(plan).await
+    }
+
+    /// A volume that its Source cannot write would be left with no side that can: refused before the points go. What cannot
+    /// be seen now is no reason against it.
+    async fn check_source_writes(&self, plan: &RecoveryPlan) -> Result<()> {
+        let inner = &self.session.inner;
+        let group: ProtectionGroup = inner.records().get(kinds::GROUP, plan.group_id.as_str()).await?;
+        let Ok(source) = inner.providers(&group.source_cluster) else {
+            return Ok(());
+        };
+        for v in plan.volumes.values() {
+            let look = role_of(&source.storage, &v.replication_id);
+            let role = with_deadline(&*inner.clock, inner.settings.reach_limit, "the Source storage", look).await;
+            match role {
+                Ok(Some(Role::Secondary)) => {
+                    return Err(Error::new(
+                        ErrorKind::Refused,
+                        "plan.source_not_primary",
+                        "the Source cannot write this volume: with its protection it would lose the only way back",
+                    )
+                    .with_field("id")
+                    .with("volume", &v.volume_id)
+                    .with_remedy(
+                        "fail over with a force right; then confirm to keep the Target's data, or roll back to make the \
+                         Source primary again and end the plan after that",
+                    ));
+                }
+                Ok(_) => {}
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -125,7 +125,10 @@ impl SimWorld {
             if kind == CreatedKind::Server {
                 world.halt(site, id);
             }
-            world.sites[site].cloud.unmake(kind, id)
+            match kind {
+                CreatedKind::Volume => world.release(site, id),
+                _ => world.sites[site].cloud.unmake(kind, id),
+            }
         })
     }
 

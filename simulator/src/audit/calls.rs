@@ -26,7 +26,6 @@ fn makes(task: &Task, job: &JobId, here: Side, r: &Request<'_>) -> bool {
         | (Part::Cloud, "start", Action::StartServer { side, .. })
         | (Part::Storage, "flatten", Action::Flatten { side, .. })
         | (Part::Storage, "snapshot", Action::Snapshot { side, .. })
-        | (Part::Storage, "remove_snapshot", Action::RemoveSnapshot { side, .. })
         | (Part::Storage, "ship", Action::Ship { side, .. })
         // A promotion without a mark lets the image prove its own demotion by demoting it again.
         | (Part::Storage, "demote", Action::Demote { side, .. } | Action::Promote { side, .. })
@@ -38,6 +37,8 @@ fn makes(task: &Task, job: &JobId, here: Side, r: &Request<'_>) -> bool {
         | (Part::Storage, "resync", Action::Resync { side, .. })
         | (Part::Storage, "rename", Action::Rename { side, .. }) => *side == here,
         (Part::Storage, "ship", Action::Rejoin { side, .. }) => side.other() == here,
+        // On whichever side the volume is written by then.
+        (Part::Storage, "remove_snapshot", Action::RemoveSnapshot { .. }) => true,
         (Part::Storage, "clone_snapshot", Action::Clone { side, .. }) => *side == here && token(true, None),
         (Part::Storage, "remove", Action::RemoveImage { side, token: t }) => *side == here && token(false, Some(t)),
         (Part::Storage, "enable_replication", Action::EnableReplication { .. })

@@ -3,7 +3,7 @@
 
 use super::{Audit, Vault};
 use ns_core::journal::{DecisionKind, JobView};
-use ns_core::model::{JobId, JobOperation, RecoveryPlan, RecoveryPoint, TaskKey};
+use ns_core::model::{CloudId, JobId, JobOperation, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey};
 use ns_core::planning::VAULT_BASE;
 use ns_core::provider::Token;
 use ns_core::report::RecoveryReport;
@@ -109,6 +109,14 @@ impl Audit {
         if !point.volumes.keys().eq(point.plan.volumes.keys()) {
             self.violation("I10", format!("point {} lacks volumes", point.id));
         }
+        // What instances shared with others that were confirmed without them is on the other side.
+        let moved: BTreeSet<CloudId> = self
+            .jobs()
+            .filter(|v| v.result == Some(ResultCode::PartialSuccess))
+            .flat_map(JobView::done)
+            .filter(|d| d.task.action.promotes())
+            .filter_map(|d| d.task.volume.clone())
+            .collect();
         for id in &point
             .inventory
             .instances
@@ -117,7 +125,7 @@ impl Audit {
             .flat_map(|i| i.volume_ids.clone())
             .collect::<Vec<_>>()
         {
-            if !point.volumes.contains_key(id) {
+            if !point.volumes.contains_key(id) && !moved.contains(id) {
                 self.violation("I10", format!("point {} lacks volume {id} of its instances", point.id));
             }
         }

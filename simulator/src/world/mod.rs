@@ -399,6 +399,27 @@ impl World {
             .collect()
     }
 
+    /// The operator removes what reports list as left behind by jobs that the engine itself set aside, for a failover that
+    /// could not wait.
+    pub fn remove_listed(&self) {
+        let listed = self.shared.audit().listed();
+        let sim = &self.shared.sim;
+        let is_listed = |id: &str, token: &str| listed.contains(id) || listed.contains(token);
+        // What is in use goes with the round after its user.
+        for _ in 0..8 {
+            for (kind, id, token) in sim.tokens("b") {
+                if is_listed(id.as_str(), token.as_str()) {
+                    let _ = sim.destroy("b", kind, &id);
+                }
+            }
+            for (image, token) in sim.image_tokens("b") {
+                if is_listed(image.as_str(), &token) {
+                    sim.destroy_image("b", &image);
+                }
+            }
+        }
+    }
+
     /// What is there now that was not there before, and what is gone.
     #[must_use]
     pub fn changes(&self) -> Vec<String> {
@@ -411,8 +432,6 @@ impl World {
         all.extend(b.changes_since(&self.before.1).into_iter().map(|c| format!("b: {c}")));
         // What its owner deleted is gone, and what is about it too.
         all.retain(|c| !self.destroyed.iter().any(|image| c.contains(image)));
-        let listed = self.shared.audit().listed();
-        all.retain(|c| !listed.iter().any(|id| c.contains(id)));
         all.retain(|c| c[3..].starts_with(['+', '-']) && !self.foreign.iter().any(|id| c.contains(id)));
         all
     }

@@ -140,7 +140,12 @@ fn replication(facts: &PlanFacts<'_>, add: &mut impl FnMut(Rank, &str, String, &
             }
             Some(Mirroring::Abnormal { reason }) => {
                 let message = format!("volume {id} does not replicate: {reason}");
-                (Rank::Abnormal, "plan.mirroring", message, "repair replication")
+                (
+                    Rank::Abnormal,
+                    "plan.mirroring",
+                    message,
+                    "repair replication, or take the Target's data as it is: by a failover with a force right",
+                )
             }
             None => {
                 let message = format!("it is not known whether volume {id} replicates");

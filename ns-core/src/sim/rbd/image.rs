@@ -245,7 +245,10 @@ impl Images {
         let Some(image) = self.by_key.get_mut(&key) else {
             return;
         };
-        self.names.remove(&image.place);
+        // A name in the trash may long be another image's.
+        if self.names.get(&image.place) == Some(&key) {
+            self.names.remove(&image.place);
+        }
         if has_children {
             image.trashed = true;
         } else {
