@@ -659,14 +659,15 @@ impl Attempt {
                 ReplicationPhase::Replicating | ReplicationPhase::InitialCopy { .. } => Some(true),
                 ReplicationPhase::Error | ReplicationPhase::Unknown => None,
             };
-            // A report of the time before the Source became the writer tells nothing of now.
+            // A report of the time before the Source became the writer tells nothing of now. Clocks may differ: that is waited
+            // for, and no more.
             let is_old = epoch.is_some_and(|since| status.reported_at.is_none_or(|at| at < since));
             if follows == Some(true) && !is_old {
                 return Ok(());
             }
             if self.inner.clock.now() >= until {
                 // What replication itself cannot tell does not keep a plan from ending.
-                if follows.is_none() {
+                if follows != Some(false) {
                     return Ok(());
                 }
                 return Err(Error::new(

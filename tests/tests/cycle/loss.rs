@@ -71,8 +71,7 @@ impl Cycle {
             markers.extend(self.lab.marker(SiteName::B, &image)?);
         }
         if markers.len() != 2 || markers.iter().any(|marker| marker != &on_b) {
-            self.wrong
-                .push(format!("after A's return B holds {markers:?}, not twice {on_b}"));
+            self.data_error(format!("after A's return B holds {markers:?}, not twice {on_b}"));
         }
         Ok(())
     }

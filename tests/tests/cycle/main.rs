@@ -41,6 +41,12 @@ impl Cycle {
         println!("[{:6.1} s] {what}", self.begin.elapsed().as_secs_f64());
     }
 
+    /// A byte that is not what it was written to be.
+    fn data_error(&mut self, what: String) {
+        println!("data error: {what}");
+        self.wrong.push(what);
+    }
+
     fn next(&mut self, below: u64) -> u64 {
         self.random = self
             .random
@@ -119,7 +125,7 @@ impl Cycle {
         })
         .await;
         if let Err(error) = seen {
-            self.wrong.push(format!("site {}: {error:#}", site.letter()));
+            self.data_error(format!("site {}: {error:#}", site.letter()));
         }
         Ok(())
     }
@@ -154,8 +160,7 @@ impl Cycle {
         let newest = self.newest_point(from)?;
         let (here, there) = (self.checksums(from, &newest)?, self.checksums(to, &newest)?);
         if here != there || here.len() != 5 {
-            self.wrong
-                .push(format!("{newest}: {here:?} on {from:?}, {there:?} on {to:?}"));
+            self.data_error(format!("{newest}: {here:?} on {from:?}, {there:?} on {to:?}"));
         }
         Ok(())
     }
@@ -206,6 +211,39 @@ impl Cycle {
     async fn everything(&self) -> Result<Everything> {
         Everything::read(&self.lab, &[&self.a, &self.b]).await
     }
+
+    /// Out and back once.
+    async fn turn(&mut self, n: usize) -> Result<()> {
+        let begin = Instant::now();
+        // Of the first point that `go` makes on A, what is on A and B stays; so it is made before the comparison.
+        self.program.run(&["point"], LONG).await?;
+        let before = self.everything().await?;
+        let marker = format!("CYCLE-{n}-OUT");
+        match Loss::of(n) {
+            None => {
+                self.go(SiteName::A, SiteName::B, &marker).await?;
+                self.program.run(&["reprotect"], LONG).await?;
+            }
+            Some(loss) => {
+                self.lose(loss, &marker).await?;
+                let why = "what site A wrote after its last shipment is given up";
+                self.program.run(&["reprotect", "--give-up", why], LONG).await?;
+            }
+        }
+        self.say("protected in the other direction");
+        self.go(SiteName::B, SiteName::A, &format!("CYCLE-{n}-BACK")).await?;
+        let settled = wait_for("the cycle's end", Duration::from_secs(120), || async {
+            Ok(changes(&before, &self.everything().await?).is_empty().then_some(()))
+        })
+        .await;
+        if settled.is_err() {
+            let left = changes(&before, &self.everything().await?);
+            left.iter().for_each(|line| println!("leak: {line}"));
+            self.leaks.extend(left);
+        }
+        self.say(&format!("cycle {n} took {:.0} s", begin.elapsed().as_secs_f64()));
+        Ok(())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,44 +283,18 @@ async fn failover_and_failback_again_and_again() -> Result<()> {
     cycle.program.run(&protect, LONG).await?;
     cycle.say("protected");
     let first = number("NEVERSTOP_FIRST", 1);
-    for n in first..first + count {
-        let begin = Instant::now();
-        // Of the first point that `go` makes on A, what is on A and B stays; so it is made before the comparison.
-        cycle.program.run(&["point"], LONG).await?;
-        let before = cycle.everything().await?;
-        let marker = format!("CYCLE-{n}-OUT");
-        match Loss::of(n) {
-            None => {
-                cycle.go(SiteName::A, SiteName::B, &marker).await?;
-                cycle.program.run(&["reprotect"], LONG).await?;
-            }
-            Some(loss) => {
-                cycle.lose(loss, &marker).await?;
-                let why = "what site A wrote after its last shipment is given up";
-                cycle.program.run(&["reprotect", "--give-up", why], LONG).await?;
-            }
-        }
-        cycle.say("protected in the other direction");
-        cycle.go(SiteName::B, SiteName::A, &format!("CYCLE-{n}-BACK")).await?;
-        let mut left = Vec::new();
-        let settled = wait_for("the cycle's end", Duration::from_secs(120), || async {
-            Ok(changes(&before, &cycle.everything().await?).is_empty().then_some(()))
-        })
-        .await;
-        if settled.is_err() {
-            left = changes(&before, &cycle.everything().await?);
-        }
-        cycle.leaks.extend(left);
-        cycle.say(&format!("cycle {n} took {:.0} s", begin.elapsed().as_secs_f64()));
-    }
-    for (what, lines) in [("leak", &cycle.leaks), ("data error", &cycle.wrong)] {
-        lines.iter().for_each(|line| println!("{what}: {line}"));
+    let mut turns = 0;
+    let mut ended = Ok(());
+    while ended.is_ok() && turns < count {
+        ended = cycle.turn(first + turns).await;
+        turns += usize::from(ended.is_ok());
     }
     let (leaks, wrong) = (cycle.leaks.len(), cycle.wrong.len());
     println!(
-        "cycle: {count} cycles, {} kills, {leaks} leaks, {wrong} data errors",
+        "cycle: {turns} cycles, {} kills, {leaks} leaks, {wrong} data errors",
         cycle.killed
     );
+    ended?;
     ensure!(leaks == 0 && wrong == 0, "{leaks} leaks, {wrong} data errors");
     ensure!(
         cycle.killed >= kills,
