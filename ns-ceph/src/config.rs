@@ -125,7 +125,8 @@ pub struct Limits {
     /// How long a removal waits for others to close the image. A killed client, one of ours too, counts as having it open for
     /// 30 s.
     pub release_wait_seconds: u64,
-    /// After how long a forced promote counts as hanging behind the local mirror daemon. A sound one was measured at 5 s.
+    /// After how long a forced promote counts as hanging behind the local mirror daemon. A sound one was measured at 5 s, and
+    /// at 30 s more behind the lock of one whose machine died.
     pub force_promote_seconds: u64,
     /// The deadline of the forced promote after the daemon was stopped: 37 s were measured, 30 of them for the lock of
     /// the killed daemon to expire.
@@ -144,7 +145,7 @@ impl Default for Limits {
             promote_wait_seconds: 30,
             follow_wait_seconds: 60,
             release_wait_seconds: 40,
-            force_promote_seconds: 25,
+            force_promote_seconds: 60,
             force_promote_stopped_seconds: 120,
         }
     }

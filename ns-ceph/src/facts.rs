@@ -206,6 +206,17 @@ pub(crate) fn newest_copy(points: &[(u64, Point)]) -> Option<u64> {
     covering_copy(points, 0)
 }
 
+/// Whether this side ever held a complete copy, or was primary itself.
+///
+/// A forced promotion first leaves its own snapshot, and the mirror daemon then takes away the copies before it, though only
+/// once they are complete (measured: 1 s later, and for 6 s there is nothing else, until the image is primary). So that snapshot
+/// alone tells of a complete copy, and beside a copy that is not complete it tells nothing.
+pub(crate) fn has_a_copy(points: &[(u64, Point)]) -> bool {
+    let whole = |p: &Point| matches!(p, Point::Own { .. } | Point::Copy { complete: true, .. });
+    let mut points = points.iter().map(|(_, p)| p);
+    points.clone().any(whole) || points.len() > 0 && points.all(|p| *p == Point::Orphan)
+}
+
 /// The newest of the peer's snapshots that is complete here, by its id there.
 pub(crate) fn complete_of(points: &[(u64, Point)]) -> Option<u64> {
     let complete = points.iter().filter_map(|(_, p)| match p {

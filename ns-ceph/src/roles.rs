@@ -5,7 +5,7 @@
 //! ends with exactly the demotion it is shown.
 
 use crate::config::DaemonControl;
-use crate::facts::{Ending, Info, Point, ending, is_unfollowed, last_demotion, mirror_points};
+use crate::facts::{Ending, Info, Point, ending, has_a_copy, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
 use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
 use crate::provider::{Ceph, refuse_unreplicated};
@@ -354,10 +354,7 @@ impl Ceph {
         if info.mode() == Some(ReplicationMode::Journal) {
             return self.has_first_copy(image, &self.rbd.journal(image, info).await?).await;
         }
-        let points = mirror_points(&self.must_snaps(image).await?);
-        Ok(points
-            .iter()
-            .any(|(_, p)| matches!(p, Point::Own { .. } | Point::Copy { complete: true, .. })))
+        Ok(has_a_copy(&mirror_points(&self.must_snaps(image).await?)))
     }
 
     pub(crate) async fn resync_image(&self, image: &ImageSpec, decision: &Decision) -> Result<()> {

@@ -224,6 +224,33 @@ async fn a_first_copy_that_ended_in_a_forced_promotion_is_not_waited_for() {
     clean(&[&image]).await;
 }
 
+/// A forced promotion that was begun by an engine that died: the mirror daemon has taken the copies away that it began with,
+/// and the next engine promotes all the same.
+#[tokio::test]
+async fn a_forced_promotion_that_another_began_is_finished() {
+    let lab = Lab::new(ReplicationMode::Snapshot);
+    let (image, _) = pair(&lab).await;
+    let spec = arg(&image);
+    let alone = || async {
+        let snaps = json(Side::Secondary, &["snap", "ls", "--all", &spec, "--format", "json"]).await;
+        let mirror = |s: &&serde_json::Value| s["namespace"]["type"] == "mirror";
+        let owner = |s: &serde_json::Value| s["namespace"]["primary_mirror_uuid"].as_str().unwrap_or("-").to_owned();
+        let owners: Vec<_> = snaps.as_array().unwrap().iter().filter(mirror).map(owner).collect();
+        (owners == [""]).then_some(())
+    };
+    // Until it has left its snapshot and nothing but that; then it is killed.
+    let promote = ["mirror", "image", "promote", "--force", &spec];
+    tokio::select! {
+        () = eventually("the copies are gone", LONG, alone) => {}
+        ended = rbd(Side::Secondary, &promote) => panic!("it was quicker: {ended:?}"),
+    }
+    let reason = decision("the source is lost");
+    lab.b.force_promote(&image, &reason).await.unwrap();
+    assert_eq!(lab.b.image(&image).await.unwrap().unwrap().role, Role::Primary);
+    assert_eq!(read(Side::Secondary, &image, None, 4096, 5).await.unwrap(), b"first");
+    clean(&[&image]).await;
+}
+
 /// 0.5: both sides primary is "healthy" for Ceph; the roles tell, and after a demotion the status does.
 #[tokio::test]
 async fn s05_split_brain_is_seen() {

@@ -100,6 +100,18 @@ fn a_demotion_counts_only_as_the_last_word() {
         (None, None)
     );
     assert_eq!(forced[1].1, Point::Orphan);
+    // Which the mirror daemon soon leaves alone, once the copies before it are complete.
+    let orphan = orphan.to_owned();
+    for (points, copied) in [
+        (vec![], false),
+        (vec![copy(8, "non-primary", false)], false),
+        (vec![copy(8, "non-primary", false), orphan.clone()], false),
+        (vec![copy(8, "non-primary", true), orphan.clone()], true),
+        (vec![orphan], true),
+        (vec![own("primary")], true),
+    ] {
+        assert_eq!(has_a_copy(&list(&points)), copied, "{points:?}");
+    }
 }
 
 #[test]

@@ -139,6 +139,9 @@ impl Planner<'_> {
             .filter(|id| !d.exclude.contains(*id))
             .cloned()
             .collect();
+        if d.job_type == JobType::Failover {
+            self.check_still_planned(frozen).await?;
+        }
         let reach = match d.job_type {
             // A drill asks nothing of the Source and must not wait for it.
             JobType::Drill => SourceReach {
@@ -214,6 +217,27 @@ impl Planner<'_> {
             inputs: Box::new(frozen.clone()),
         });
         Ok(())
+    }
+
+    /// A failover waits while another of its group goes on. Once that is confirmed there is nothing left for this one: what it
+    /// would promote, and its rollback take back, is the other's.
+    async fn check_still_planned(&self, frozen: &Frozen) -> Result<()> {
+        let records = self.inner.records();
+        let plan = records
+            .find::<RecoveryPlan>(kinds::PLAN, frozen.plan.id.as_str())
+            .await?;
+        let mut volumes = frozen.plan.volumes.keys();
+        if plan.is_some_and(|(plan, _)| volumes.all(|id| plan.volumes.contains_key(id))) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            "job.plan_ended",
+            "the plan has ended, or has lost volumes, since this job was made: another failover of its group was confirmed",
+        )
+        .with_field("plan_id")
+        .with("plan", &frozen.plan.id)
+        .with_remedy("look at what runs where now, and make a new job if it is needed still"))
     }
 
     /// Whether the Source's storage answers and can give its volumes away. One that is not primary, as after a rollback that was

@@ -12,7 +12,7 @@ use super::records::kinds;
 use super::remote::Order;
 use super::{Inner, outcome, remote};
 use crate::journal::{Due, Event, TaskOutput, TaskResult, TaskStatus};
-use crate::machine::{self, Facts, TimerKind, Trigger};
+use crate::machine::{self, Facts, Removal, TimerKind, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
 use crate::planning::{Action, Side};
 use crate::planted::{self, Bug};
@@ -299,7 +299,9 @@ impl Runner {
         let (mut group_is_free, mut first_in_group) = (true, true);
         if view.state == JobState::Pending && matches!(view.work, Work::Recovery(_)) {
             let others = self.others().await?;
-            group_is_free = !others.iter().any(|j| machine::holds_group(j.state));
+            group_is_free = !others
+                .iter()
+                .any(|j| machine::holds_group(j.state) || takes_plan_along(j));
             // SM-69; but a failover does not wait behind drills.
             let rank = |work: &Work| work.recovery().is_none_or(|d| d.job_type == JobType::Drill);
             let place = (rank(&view.work), view.created_at, &view.id);
@@ -692,4 +694,11 @@ pub(super) fn noted(code: &str, error: &Error) -> Event {
         code: code.to_owned(),
         message: error.to_string(),
     }
+}
+
+/// Whether a job is about to change the group and its plan: a confirm does, with its report.
+fn takes_plan_along(job: &JobSummary) -> bool {
+    let job_type = job.work.recovery().map(|d| d.job_type);
+    job.state == JobState::Reporting
+        && job_type.is_some_and(|of| machine::removal(of, job.operation, job.result) == Removal::JobPlanAndGroup)
 }
