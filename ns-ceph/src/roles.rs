@@ -5,7 +5,7 @@
 //! ends with exactly the demotion it is shown.
 
 use crate::config::DaemonControl;
-use crate::facts::{Ending, Info, Point, ending, has_a_copy, is_unfollowed, last_demotion, mirror_points};
+use crate::facts::{Ending, Info, ending, has_a_copy, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
 use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
 use crate::provider::{Ceph, refuse_unreplicated};
