@@ -369,6 +369,20 @@ async fn a_failover_preempts_a_drill() {
     }
 }
 
+/// A failover is not lost to a service that is overloaded while it is planned: it is asked again.
+#[tokio::test]
+async fn planning_outlasts_a_moment_of_overload() {
+    let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+    let overloaded = Fault::new("a", Part::Storage, Effect::Error(ErrorKind::Unavailable));
+    world.sim.faults().inject(overloaded.verb("image").times(3));
+    let session = world.session();
+    let job = session.jobs().create(JobRequest::failover(group, plan)).await.unwrap();
+    world.succeeded(&job).await;
+    let view = session.jobs().view(&job).await.unwrap();
+    let decided = view.decisions.len();
+    assert_eq!(decided, 0, "nothing of a try that failed is kept: {:?}", view.decisions);
+}
+
 /// Both sides writable reads as healthy; the watch finds it within an interval.
 #[tokio::test]
 async fn two_writers_are_found() {

@@ -3,10 +3,11 @@
 //! would be done. Facts are read here and in `phases`; nothing outside is changed.
 
 use super::Inner;
-use super::runner::noted;
+use super::runner::{noted, pause};
 use crate::journal::{DecisionKind, Entry, Event, Frozen, JobView, PhaseKind};
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobType, Work};
+use crate::planning::TaskGraph;
 #[cfg(feature = "planted")]
 use crate::planted;
 use crate::ports::with_deadline;
@@ -14,6 +15,9 @@ use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// After how long planning is not tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plans for a job as its journal stands.
 #[derive(Debug, Clone)]
@@ -86,7 +90,7 @@ impl Planner<'_> {
         if let Some(kind) = plan {
             // Planning reads clouds, and one that takes the question and never answers must not hold the job for ever.
             let limit = self.inner.settings.boot_limit;
-            let planning = self.plan(kind, t.operation, asked, &mut events, only);
+            let planning = self.plan_patiently(kind, t.operation, asked, &mut events, only);
             match with_deadline(&*self.inner.clock, limit, "planning", planning).await {
                 #[cfg(feature = "planted")]
                 Ok(mut graph) => {
@@ -102,6 +106,35 @@ impl Planner<'_> {
             }
         }
         Ok(Turn { transition: t, events })
+    }
+
+    /// What a cloud cannot answer this moment is asked again for a while: a failover is not lost to one overloaded service. A dry
+    /// run tells it at once.
+    async fn plan_patiently(
+        &self,
+        kind: PhaseKind,
+        operation: JobOperation,
+        asked: Option<JobOperation>,
+        events: &mut Vec<Event>,
+        only: &BTreeSet<CloudId>,
+    ) -> Result<TaskGraph> {
+        let (known, began) = (events.clone(), self.inner.clock.now());
+        let mut failures = 0;
+        loop {
+            match self.plan(kind, operation, asked, events, only).await {
+                Err(e) if e.kind().is_transient() && !self.dry_run => {
+                    let spent = self.inner.clock.now().duration_since(began).unsigned_abs();
+                    if spent >= PATIENCE {
+                        return Err(e);
+                    }
+                    tracing::warn!(job = %self.view.id, error = %e, "planning is tried again");
+                    events.clone_from(&known);
+                    self.inner.clock.sleep(pause(failures)).await;
+                    failures += 1;
+                }
+                result => return result,
+            }
+        }
     }
 
     pub(super) fn transition(&self, t: &Transition, actor: &str) -> Event {

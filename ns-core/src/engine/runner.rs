@@ -552,10 +552,8 @@ impl Runner {
         let view = &self.journal.view;
         let failures = view.tasks.get(key).map_or(0, |t| t.failures);
         let action = view.phase().and_then(|p| p.graph.tasks.get(key)).map(|t| &t.action);
-        let delay = Duration::from_secs(1 << failures.min(5)).min(Duration::from_secs(30));
-        let spent: Duration = (0..failures)
-            .map(|n| Duration::from_secs(1 << n.min(5)).min(Duration::from_secs(30)))
-            .sum();
+        let delay = pause(failures);
+        let spent: Duration = (0..failures).map(pause).sum();
         let again = action.is_some_and(|a| effect::may_pass(a, error.kind(), failures))
             && spent + delay <= self.inner.settings.retry_limit
             && view.state != JobState::Canceling;
@@ -701,4 +699,9 @@ fn takes_plan_along(job: &JobSummary) -> bool {
     let job_type = job.work.recovery().map(|d| d.job_type);
     job.state == JobState::Reporting
         && job_type.is_some_and(|of| machine::removal(of, job.operation, job.result) == Removal::JobPlanAndGroup)
+}
+
+/// Before the next try, after so many that failed before this one.
+pub(super) fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.min(5)).min(Duration::from_secs(30))
 }

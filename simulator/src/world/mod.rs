@@ -163,11 +163,18 @@ impl World {
         node.engine = Some(engine.clone());
         let session = engine.session(Actor::new("anna"));
         for site in ["a", "b"] {
-            let found = self
-                .limited(60, session.clusters().by_name(&format!("site-{site}")))
-                .await;
-            if let Ok(Some(cluster)) = found {
-                engine.attach(&cluster.id, providers(&self.shared, &life, site));
+            // A host program asks until the store answers: an engine without its clouds could do nothing.
+            for _ in 0..30 {
+                let found = self
+                    .limited(60, session.clusters().by_name(&format!("site-{site}")))
+                    .await;
+                if let Ok(found) = found {
+                    if let Some(cluster) = found {
+                        engine.attach(&cluster.id, providers(&self.shared, &life, site));
+                    }
+                    break;
+                }
+                self.shared.clock.sleep(Duration::from_secs(5)).await;
             }
         }
         self.resume(index).await;
@@ -358,6 +365,7 @@ impl World {
     /// Everything works again.
     pub async fn heal(&mut self) {
         self.shared.board().disarm();
+        self.shared.sim.faults().clear();
         self.waiting.clear();
         for (_, repair) in std::mem::take(&mut self.repairs) {
             self.repair(&repair);
