@@ -75,6 +75,11 @@ impl Parent {
 }
 
 impl Info {
+    /// Snapshot mode: called primary already, and still read only.
+    pub(crate) fn is_promoting(&self) -> bool {
+        self.role() == Role::Primary && self.features.iter().any(|f| f == "non-primary")
+    }
+
     /// Mirroring that is on; an image whose mirroring is being ended is still that of a mirrored image.
     pub(crate) fn mirrored(&self) -> Option<&Mirroring> {
         self.mirroring

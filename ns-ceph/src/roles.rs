@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(500);
 const LASTS: Duration = Duration::from_secs(3);
 const TRIES: usize = 5;
 
+/// By when one who promotes an image has done so, or has lost its lock: that lasts 30 s.
+const PROMOTER_DIES: Duration = Duration::from_secs(40);
+
 impl Ceph {
     pub(crate) async fn demote_image(&self, image: &ImageSpec) -> Result<Mark> {
         let info = self.rbd.must_info(image).await?;
@@ -140,7 +143,7 @@ impl Ceph {
             let info = self.rbd.must_info(image).await?;
             refuse_unreplicated(image, info.role())?;
             if info.role() == Role::Primary {
-                return Ok(());
+                return self.finish_promotion(image, &info).await;
             }
             let proof = Proof::of(demotion, info.global_id().unwrap_or_default())?;
             if !matches!(proof.what, What::SnapshotDemotion { .. } | What::JournalDemotion { .. }) {
@@ -190,9 +193,35 @@ impl Ceph {
         .with_source(said))
     }
 
-    async fn expect_primary(&self, image: &ImageSpec, done: &Done) -> Result<()> {
-        if self.rbd.must_info(image).await?.role() == Role::Primary {
+    /// Ceph calls an image primary a second or two before it takes its writes. When whoever promoted it died in between it is never
+    /// finished, and Ceph refuses to promote it again: it is demoted first. Nobody can have written meanwhile.
+    async fn finish_promotion(&self, image: &ImageSpec, info: &Info) -> Result<()> {
+        let finished = async || Ok(!self.rbd.must_info(image).await?.is_promoting());
+        if !info.is_promoting() || self.wait_until(PROMOTER_DIES, RETRY, finished).await? {
             return Ok(());
+        }
+        tracing::warn!(%image, "a promotion was ended half way: it is made again");
+        self.rbd
+            .change(args!["mirror", "image", "demote", image.arg()])
+            .await?
+            .ok()?;
+        let call = args!["mirror", "image", "promote", "--force", image.arg()];
+        self.rbd.change(call).await?.ok()?;
+        match self.rbd.must_info(image).await?.is_promoting() {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Unavailable,
+                "ceph.promotion_unfinished",
+                "the image is primary and cannot be written: its promotion was not finished",
+            )
+            .with("image", image)),
+        }
+    }
+
+    async fn expect_primary(&self, image: &ImageSpec, done: &Done) -> Result<()> {
+        let info = self.rbd.must_info(image).await?;
+        if info.role() == Role::Primary {
+            return self.finish_promotion(image, &info).await;
         }
         if done.code != Some(0) {
             return Err(done.error().with("image", image));
@@ -222,7 +251,7 @@ impl Ceph {
         let info = self.rbd.must_info(image).await?;
         refuse_unreplicated(image, info.role())?;
         if info.role() == Role::Primary {
-            return Ok(());
+            return self.finish_promotion(image, &info).await;
         }
         if !self.has_a_copy(image, &info).await? {
             return Err(Error::new(

@@ -224,31 +224,43 @@ async fn a_first_copy_that_ended_in_a_forced_promotion_is_not_waited_for() {
     clean(&[&image]).await;
 }
 
-/// A forced promotion that was begun by an engine that died: the mirror daemon has taken the copies away that it began with,
-/// and the next engine promotes all the same.
+/// A forced promotion that was begun by an engine that died with its machine, in the moments when Ceph's state misleads: the
+/// mirror daemon has taken away the copies that it began with, or the image is called primary and cannot be written. The next
+/// engine promotes all the same.
 #[tokio::test]
 async fn a_forced_promotion_that_another_began_is_finished() {
-    let lab = Lab::new(ReplicationMode::Snapshot);
-    let (image, _) = pair(&lab).await;
-    let spec = arg(&image);
-    let alone = || async {
-        let snaps = json(Side::Secondary, &["snap", "ls", "--all", &spec, "--format", "json"]).await;
+    async fn copies_are_gone(spec: &str) -> Option<()> {
+        let snaps = json(Side::Secondary, &["snap", "ls", "--all", spec, "--format", "json"]).await;
         let mirror = |s: &&serde_json::Value| s["namespace"]["type"] == "mirror";
         let owner = |s: &serde_json::Value| s["namespace"]["primary_mirror_uuid"].as_str().unwrap_or("-").to_owned();
         let owners: Vec<_> = snaps.as_array().unwrap().iter().filter(mirror).map(owner).collect();
         (owners == [""]).then_some(())
-    };
-    // Until it has left its snapshot and nothing but that; then it is killed.
-    let promote = ["mirror", "image", "promote", "--force", &spec];
-    tokio::select! {
-        () = eventually("the copies are gone", LONG, alone) => {}
-        ended = rbd(Side::Secondary, &promote) => panic!("it was quicker: {ended:?}"),
     }
-    let reason = decision("the source is lost");
-    lab.b.force_promote(&image, &reason).await.unwrap();
-    assert_eq!(lab.b.image(&image).await.unwrap().unwrap().role, Role::Primary);
-    assert_eq!(read(Side::Secondary, &image, None, 4096, 5).await.unwrap(), b"first");
-    clean(&[&image]).await;
+    async fn is_called_primary(spec: &str) -> Option<()> {
+        let info = json(Side::Secondary, &["info", spec, "--format", "json"]).await;
+        (info["mirroring"]["primary"] == true).then_some(())
+    }
+    let scenario = async |late: bool| {
+        let lab = Lab::new(ReplicationMode::Snapshot);
+        let (image, _) = pair(&lab).await;
+        let spec = arg(&image);
+        let reached = async || match late {
+            true => is_called_primary(&spec).await,
+            false => copies_are_gone(&spec).await,
+        };
+        let promote = ["mirror", "image", "promote", "--force", &spec];
+        tokio::select! {
+            () = async { while reached().await.is_none() {} } => {}
+            ended = rbd(Side::Secondary, &promote) => panic!("it was quicker: {ended:?}"),
+        }
+        let reason = decision("the source is lost");
+        lab.b.force_promote(&image, &reason).await.unwrap();
+        assert_eq!(lab.b.image(&image).await.unwrap().unwrap().role, Role::Primary);
+        assert_eq!(read(Side::Secondary, &image, None, 4096, 5).await.unwrap(), b"first");
+        write(Side::Secondary, &image, 0, b"B wins").await.unwrap();
+        clean(&[&image]).await;
+    };
+    tokio::join!(scenario(false), scenario(true));
 }
 
 /// 0.5: both sides primary is "healthy" for Ceph; the roles tell, and after a demotion the status does.
