@@ -174,6 +174,8 @@ impl Ceph {
         }
         let info = self.rbd.must_info(image).await?;
         refuse_secondary(image, info.role())?;
+        // Whoever finds the image promoted goes on with this: it may have been an engine that died in the middle.
+        self.finish_promotion(image, &info).await?;
         match value {
             Some(value) => self.rbd.set_metadata(image, key, value).await,
             None => self.rbd.remove_metadata(image, key).await,

@@ -195,7 +195,7 @@ impl Ceph {
 
     /// Ceph calls an image primary a second or two before it takes its writes. When whoever promoted it died in between it is never
     /// finished, and Ceph refuses to promote it again: it is demoted first. Nobody can have written meanwhile.
-    async fn finish_promotion(&self, image: &ImageSpec, info: &Info) -> Result<()> {
+    pub(crate) async fn finish_promotion(&self, image: &ImageSpec, info: &Info) -> Result<()> {
         let finished = async || Ok(!self.rbd.must_info(image).await?.is_promoting());
         if !info.is_promoting() || self.wait_until(PROMOTER_DIES, RETRY, finished).await? {
             return Ok(());

@@ -253,6 +253,10 @@ async fn a_forced_promotion_that_another_began_is_finished() {
             () = async { while reached().await.is_none() {} } => {}
             ended = rbd(Side::Secondary, &promote) => panic!("it was quicker: {ended:?}"),
         }
+        // One that is called primary is not promoted again: the engine notes its epoch.
+        if late {
+            lab.b.set_metadata(&image, "neverstop-test", Some("1")).await.unwrap();
+        }
         let reason = decision("the source is lost");
         lab.b.force_promote(&image, &reason).await.unwrap();
         assert_eq!(lab.b.image(&image).await.unwrap().unwrap().role, Role::Primary);
