@@ -247,7 +247,7 @@ impl Planner<'_> {
             return Ok(false);
         }
         match self.check_roles(plan).await {
-            Err(e) if e.code() == ROLES && d.force.as_ref().is_some_and(|f| f.accepts_data_loss) => Ok(false),
+            Err(e) if e.code() == ROLES && Self::right(d).is_ok() => Ok(false),
             result => result.map(|()| true),
         }
     }
