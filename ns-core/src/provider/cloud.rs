@@ -1,8 +1,8 @@
 //! The port of a cloud: inventory, and making and removing what recovery needs.
 
-use super::{AdoptSpec, CreatedKind, Handle, Spec, Token};
-use crate::Result;
+use super::{AdoptSpec, CreatedKind, Handle, Notice, Spec, Token};
 use crate::model::{CloudId, Resource, ResourceKind};
+use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,23 @@ pub trait CloudProvider: Debug + Send + Sync {
     /// # Errors
     /// `Unsupported` without the capability.
     async fn console(&self, server: &CloudId, lines: u32) -> Result<String>;
+
+    /// Listens to what the cloud tells of itself (EVT-12, EVT-13). `Ok` means that from now on nothing is missed: a caller that
+    /// synchronises after that has everything. A message is acknowledged once the stream's next item is asked for, so that
+    /// it is delivered again when the engine dies over it. The stream ends with the error that broke the connection; connecting
+    /// again is the engine's.
+    ///
+    /// # Errors
+    /// `Unsupported` when the cloud does not tell, or its provider was not set up to listen; `Unauthenticated` or `Denied` for wrong credentials of the message broker,
+    /// `Unavailable` when it does not answer.
+    async fn notices(&self) -> Result<BoxStream<'static, Result<Notice>>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "cloud.notices",
+            format!("{} does not tell of changes by itself", self.platform()),
+        )
+        .with_remedy("rely on synchronisation"))
+    }
 }
 
 /// A shared cloud provider.

@@ -22,12 +22,14 @@
 
 mod cloud;
 mod fence;
+mod notice;
 mod spec;
 mod storage;
 mod token;
 
 pub use cloud::*;
 pub use fence::*;
+pub use notice::*;
 pub use spec::*;
 pub use storage::*;
 pub use token::*;
