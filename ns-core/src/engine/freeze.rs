@@ -53,42 +53,6 @@ pub(crate) async fn reach_source(inner: &Inner, group: &ProtectionGroup) -> Sour
     }
 }
 
-/// Reads everything of a cloud.
-pub(crate) async fn read_inventory(cloud: &Cloud) -> Result<Inventory> {
-    let mut inventory = Inventory::default();
-    let mut stream = cloud.inventory(ResourceKind::ALL);
-    while let Some(resource) = stream.next().await {
-        inventory.insert(resource?);
-    }
-    Ok(inventory)
-}
-
-/// Synchronises a cluster's inventory (CL-09, CL-18). The last good one is kept when it fails.
-pub(crate) async fn sync_cluster(inner: &Inner, mut cluster: Cluster) -> Result<Inventory> {
-    let providers = inner.providers(&cluster.id)?;
-    let read = read_inventory(&providers.cloud).await;
-    cluster.sync = match &read {
-        Ok(_) => SyncState::Done { at: inner.clock.now() },
-        Err(e) => SyncState::Failed { reason: e.to_string() },
-    };
-    let id = cluster.id.as_str();
-    let mut writes = vec![put(kinds::CLUSTER, id, None, &cluster)?];
-    if let Ok(inventory) = &read {
-        writes.push(put(kinds::INVENTORY, id, None, inventory)?);
-    }
-    inner.records().commit(writes).await?;
-    read
-}
-
-/// Reads a registered cluster as it is now. A dry run keeps nothing of it.
-pub(crate) async fn read_cluster(inner: &Inner, id: &ClusterId, dry_run: bool) -> Result<Inventory> {
-    let cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
-    if dry_run {
-        return read_inventory(&inner.providers(id)?.cloud).await;
-    }
-    sync_cluster(inner, cluster).await
-}
-
 /// The part of an inventory that the given instances need: what planning will look at, and nothing else.
 pub(crate) fn group_inventory(all: &Inventory, instances: &[CloudId]) -> Inventory {
     let mut part = Inventory::default();
@@ -206,8 +170,8 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option
         manifest::check(&now)?;
         chosen = Some(put(kinds::POINT, id, Some(version), &now)?);
     }
-    let source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
-    let target: Inventory = records.get(kinds::INVENTORY, plan.target_cluster.as_str()).await?;
+    let source = inner.inventory(&group.source_cluster).await?;
+    let target = inner.inventory(&plan.target_cluster).await?;
     let inventory = match &point {
         Some(point) => point.inventory.clone(),
         None => group_inventory(&source, &group.instances),
@@ -216,7 +180,7 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option
         plan,
         group,
         inventory,
-        target_flavors: target.flavors,
+        target_flavors: target.flavors.clone(),
         point,
     };
     Ok((frozen, chosen))

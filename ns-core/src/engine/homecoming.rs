@@ -6,7 +6,7 @@ use super::records::{FailbackOffer, kinds, put, remove};
 use super::{Inner, group_inventory, read_cluster, retention, sync_cluster};
 use crate::Result;
 use crate::journal::{Frozen, JobView};
-use crate::model::{CloudId, Cluster, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
+use crate::model::{CloudId, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
 use crate::planning::{Homeward, TaskGraph, plan_homecoming};
 use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,13 +68,6 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
         .collect();
     for cluster in [&frozen.group.source_cluster, &frozen.plan.target_cluster] {
         // Plans are judged by what is known of the clouds. One that does not answer is judged by what was known.
-        let Some((cluster, _)) = inner
-            .records()
-            .find::<Cluster>(kinds::CLUSTER, cluster.as_str())
-            .await?
-        else {
-            continue;
-        };
         let read = sync_cluster(inner, cluster);
         let limit = inner.settings.call_limit;
         if let Err(error) = crate::ports::with_deadline(&*inner.clock, limit, "the cluster", read).await {

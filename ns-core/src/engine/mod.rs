@@ -13,6 +13,7 @@ mod fences;
 mod freeze;
 mod history;
 mod homecoming;
+mod inventory;
 mod journal_writer;
 mod lease;
 mod leftovers;
@@ -27,15 +28,14 @@ mod reporting;
 mod retention;
 mod runner;
 mod settings;
+mod sync;
 mod takeover;
 mod watch;
 
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
-pub(crate) use freeze::{
-    SourceReach, cloned_images, freeze, group_inventory, reach_source, read_cluster, sync_cluster,
-};
+pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source};
 pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
@@ -44,6 +44,7 @@ pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::model::{ClusterId, JobId, JobState};
@@ -93,7 +94,10 @@ pub(crate) struct Inner {
     runtime: Handle,
     providers: Mutex<BTreeMap<ClusterId, Providers>>,
     fences: Mutex<BTreeMap<ClusterId, Fencing>>,
+    inventories: Mutex<BTreeMap<ClusterId, Arc<inventory::Held>>>,
     jobs: Mutex<BTreeMap<JobId, Running>>,
+    /// Told whenever something was learned of a cluster.
+    pub(crate) cluster_changed: Notify,
     /// Told whenever a job may have let go of its group.
     pub(crate) group_freed: Notify,
     /// Set when the engine shuts down: runners stop at the next safe place.
@@ -192,7 +196,9 @@ impl EngineBuilder {
             runtime,
             providers: Mutex::default(),
             fences: Mutex::default(),
+            inventories: Mutex::default(),
             jobs: Mutex::default(),
+            cluster_changed: Notify::new(),
             group_freed: Notify::new(),
             stop: tokio::sync::watch::channel(false).0,
             started: AtomicBool::new(false),
@@ -298,6 +304,12 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(cluster);
+    }
+
+    /// What is held in memory of a cluster's inventory.
+    pub(crate) fn held_inventory(&self, cluster: &ClusterId) -> Arc<inventory::Held> {
+        let mut all = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(cluster.clone()).or_default().clone()
     }
 
     /// The providers of a cluster.

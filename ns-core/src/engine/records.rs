@@ -1,11 +1,12 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
 use super::fences::HeldFence;
+use super::inventory::InventoryHead;
 use super::remote::Note;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan, RecoveryPoint,
-    ReplicationId,
+    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
+    RecoveryPoint, ReplicationId, Resource,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -47,7 +48,11 @@ macro_rules! documents {
 
 documents! {
     CLUSTER: Cluster = "cluster",
+    /// A whole inventory, as it was kept before each thing was kept by itself; read, not written.
     INVENTORY: Inventory = "inventory",
+    RESOURCE: Resource = "resource",
+    INVENTORY_HEAD: InventoryHead = "inventory-head",
+    CLUSTER_EVENT: ClusterEvent = "cluster-event",
     GROUP: ProtectionGroup = "group",
     PLAN: RecoveryPlan = "plan",
     POINT: RecoveryPoint = "point",
@@ -155,8 +160,34 @@ impl Records {
 
     /// Reads one that must exist.
     pub(crate) async fn get<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<T> {
+        Ok(self.existing(kind, id).await?.0)
+    }
+
+    /// Changes one that must exist, again from the beginning when somebody else changed it meanwhile.
+    pub(crate) async fn update<T: DeserializeOwned + Serialize + PartialEq + Clone>(
+        &self,
+        kind: &str,
+        id: &str,
+        change: impl Fn(&mut T) -> Result<()>,
+    ) -> Result<T> {
+        loop {
+            let (was, version) = self.existing::<T>(kind, id).await?;
+            let mut value = was.clone();
+            change(&mut value)?;
+            if value == was {
+                return Ok(value);
+            }
+            match self.commit(vec![put(kind, id, Some(version), &value)?]).await {
+                Err(e) if e.kind() == ErrorKind::Conflict => {}
+                result => return result.map(|()| value),
+            }
+        }
+    }
+
+    /// Reads one that must exist, with its version.
+    pub(crate) async fn existing<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<(T, u64)> {
         let found = self.find(kind, id).await?;
-        found.map(|(value, _)| value).ok_or_else(|| {
+        found.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
                 format!("{kind}.not_found"),
@@ -164,7 +195,6 @@ impl Records {
             )
             .with_field(format!("{kind}_id"))
             .with_remedy(match kind {
-                kinds::INVENTORY => "synchronise the cluster first",
                 kinds::REPORT | kinds::FAILBACK => "wait until the job has finished",
                 _ => "list what there is and choose one of it",
             })

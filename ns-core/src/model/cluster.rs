@@ -21,7 +21,11 @@ pub enum SyncState {
     /// Right after registration.
     Init,
     /// Synchronising.
-    Running,
+    Running {
+        /// When the inventory was complete last; none the first time. What was complete stays good meanwhile.
+        #[serde(default)]
+        complete_at: Option<Timestamp>,
+    },
     /// The inventory is complete.
     Done {
         /// When it was completed.
@@ -31,7 +35,22 @@ pub enum SyncState {
     Failed {
         /// Why.
         reason: String,
+        /// When the inventory was complete last; none when it never was.
+        #[serde(default)]
+        complete_at: Option<Timestamp>,
     },
+}
+
+impl SyncState {
+    /// When the inventory was complete last; none when it never was.
+    #[must_use]
+    pub const fn complete_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Init => None,
+            Self::Done { at } => Some(*at),
+            Self::Running { complete_at } | Self::Failed { complete_at, .. } => *complete_at,
+        }
+    }
 }
 
 /// One registered cloud together with the storage its volumes live on.

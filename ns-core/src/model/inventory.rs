@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! resources {
-    ($($(#[$doc:meta])* $variant:ident($ty:ident) in $field:ident = $name:literal),* $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident($ty:ident) in $field:ident $([$serde:meta])? = $name:literal),* $(,)?) => {
         /// The kinds of things an inventory holds.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -55,11 +55,37 @@ macro_rules! resources {
 
         /// Everything one cluster holds, by kind and id.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         pub struct Inventory {
-            $($(#[$doc])* pub $field: BTreeMap<CloudId, $ty>),*
+            $($(#[$doc])* $(#[$serde])? pub $field: BTreeMap<CloudId, $ty>),*
         }
 
+        $(impl InventoryKind for $ty {
+            const KIND: ResourceKind = ResourceKind::$variant;
+            fn all_in(inventory: &Inventory) -> &BTreeMap<CloudId, Self> {
+                &inventory.$field
+            }
+        })*
+
         impl Inventory {
+            /// One thing, as any of them.
+            #[must_use]
+            pub fn get(&self, kind: ResourceKind, id: &CloudId) -> Option<Resource> {
+                match kind { $(ResourceKind::$variant => self.$field.get(id).cloned().map(Resource::$variant)),* }
+            }
+            /// Whether exactly this is in it.
+            #[must_use]
+            pub fn holds(&self, resource: &Resource) -> bool {
+                match resource { $(Resource::$variant(r) => self.$field.get(&r.id) == Some(r)),* }
+            }
+            /// Takes one thing out.
+            pub fn remove(&mut self, kind: ResourceKind, id: &CloudId) -> Option<Resource> {
+                match kind { $(ResourceKind::$variant => self.$field.remove(id).map(Resource::$variant)),* }
+            }
+            /// The ids of a kind, in order.
+            pub fn ids(&self, kind: ResourceKind) -> Box<dyn Iterator<Item = &CloudId> + '_> {
+                match kind { $(ResourceKind::$variant => Box::new(self.$field.keys())),* }
+            }
             /// Adds or replaces one thing.
             pub fn insert(&mut self, resource: Resource) {
                 match resource { $(Resource::$variant(r) => { self.$field.insert(r.id.clone(), r); }),* }
@@ -70,6 +96,14 @@ macro_rules! resources {
             }
         }
     };
+}
+
+/// A kind of thing that an inventory holds, as a type: what typed lists of it are made of.
+pub trait InventoryKind: super::Queryable + Clone + Send + Sync {
+    /// The kind.
+    const KIND: ResourceKind;
+    /// All of it.
+    fn all_in(inventory: &Inventory) -> &BTreeMap<CloudId, Self>;
 }
 
 resources! {
@@ -99,6 +133,9 @@ resources! {
     VolumeType(VolumeType) in volume_types = "volume_type",
     /// Volumes (INV-08).
     Volume(Volume) in volumes = "volume",
+    /// Volume groups made in the cloud (INV-10).
+    // Not written when there are none: manifests of recovery points that were made before there was this field hold.
+    VolumeGroup(VolumeGroup) in volume_groups [serde(skip_serializing_if = "BTreeMap::is_empty")] = "volume_group",
     /// Volume snapshots made in the cloud (INV-11).
     VolumeSnapshot(VolumeSnapshot) in volume_snapshots = "volume_snapshot",
     /// Server groups (affinity).
@@ -369,6 +406,21 @@ pub struct Volume {
     pub image_metadata: BTreeMap<String, String>,
     /// Where its bytes live, when the provider can tell.
     pub storage: Option<StorageRef>,
+}
+
+/// A volume group (OpenStack: a Cinder group), not LVM's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeGroup {
+    /// Id in the cloud.
+    pub id: CloudId,
+    /// Name.
+    pub name: String,
+    /// Owner.
+    pub tenant_id: CloudId,
+    /// The cloud's own state word.
+    pub status: String,
+    /// Types that its volumes may have, by id.
+    pub volume_type_ids: Vec<CloudId>,
 }
 
 /// A snapshot of a volume, made in the cloud.

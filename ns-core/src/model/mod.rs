@@ -4,15 +4,19 @@
 //! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
 
 mod cluster;
+mod event;
 mod group;
 mod home;
 mod ids;
 mod inventory;
+mod inventory_fields;
 mod job;
 mod plan;
 mod point;
+mod query;
 
 pub use cluster::*;
+pub use event::*;
 pub use group::*;
 pub use home::*;
 pub use ids::*;
@@ -20,3 +24,4 @@ pub use inventory::*;
 pub use job::*;
 pub use plan::*;
 pub use point::*;
+pub use query::*;

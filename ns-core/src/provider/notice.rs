@@ -2,29 +2,10 @@
 //! decides: the engine reads the thing it names, so a notice that is late, doubled or out of order does no harm, and one
 //! that was lost is made good by the next synchronisation.
 
+pub use crate::model::Happened;
 use crate::model::{CloudId, ResourceKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// What happened, as far as the cloud says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Happened {
-    /// It was made.
-    Added,
-    /// It was changed.
-    Changed,
-    /// It was removed.
-    Removed,
-    /// An image of the storage became a volume (EVT-08).
-    Managed,
-    /// A volume was let go of; its image stays (EVT-08).
-    Unmanaged,
-    /// A volume got another size (EVT-09).
-    Resized,
-    /// The state of a snapshot was set by hand (EVT-11).
-    StatusReset,
-}
 
 /// One hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -114,9 +114,10 @@ fn source_ready(source: &Cluster) -> Option<Error> {
         );
     }
     let remedy = match &source.sync {
-        SyncState::Done { .. } => return None,
+        // While it is read again what was complete stays good.
+        SyncState::Done { .. } | SyncState::Running { complete_at: Some(_) } => return None,
         SyncState::Failed { .. } => "repair the cause and synchronise again",
-        SyncState::Init | SyncState::Running => "wait until synchronisation is done",
+        SyncState::Init | SyncState::Running { complete_at: None } => "wait until synchronisation is done",
     };
     let message = format!("the inventory of cluster {} is not complete", source.name);
     Some(refused("group.sync", "source_cluster", message).with_remedy(remedy))

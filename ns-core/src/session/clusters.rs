@@ -9,6 +9,7 @@ use crate::model::{
 use crate::provider::{CloudReport, StorageReport};
 use crate::{Error, ErrorKind, Result, rules};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,9 +143,9 @@ impl Clusters<'_> {
     ///
     /// # Errors
     /// Those of the cloud; the last good inventory is kept then.
-    pub async fn sync(&self, id: &ClusterId) -> Result<Inventory> {
-        let cluster = self.get(id).await?;
-        sync_cluster(&self.session.inner, cluster).await
+    pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
+        self.get(id).await?;
+        sync_cluster(&self.session.inner, id).await
     }
 
     /// Looks whether a cluster answers and keeps the answer with it (CL-11).
@@ -177,8 +178,8 @@ impl Clusters<'_> {
     ///
     /// # Errors
     /// `NotFound` when it was never read.
-    pub async fn inventory(&self, id: &ClusterId) -> Result<Inventory> {
-        self.session.inner.records().get(kinds::INVENTORY, id.as_str()).await
+    pub async fn inventory(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
+        self.session.inner.inventory(id).await
     }
 
     /// One cluster.
@@ -241,12 +242,9 @@ impl Clusters<'_> {
             .with("cluster", id)
             .with_remedy("delete these groups and plans first"));
         }
-        records
-            .commit(vec![
-                remove(kinds::CLUSTER, id.as_str()),
-                remove(kinds::INVENTORY, id.as_str()),
-            ])
-            .await?;
+        // The record goes last: who dies over it can delete it again, and leaves nothing that nobody would find.
+        inner.forget_inventory(id).await?;
+        records.commit(vec![remove(kinds::CLUSTER, id.as_str())]).await?;
         inner.detach(id);
         Ok(())
     }

@@ -101,7 +101,7 @@ impl Failback<'_> {
             return Ok((group, plan, Vec::new()));
         }
         let inventory = read_cluster(inner, &offer.source_cluster, dry_run).await?;
-        let there: Inventory = records.get(kinds::INVENTORY, offer.target_cluster.as_str()).await?;
+        let there = inner.inventory(&offer.target_cluster).await?;
         let (group, plan) = self.reversed(&offer, &inventory, &there)?;
         let taken = FailbackOffer {
             plan_id: Some(plan.id.clone()),

@@ -46,7 +46,7 @@ impl ProtectionGroups<'_> {
         let inner = &self.session.inner;
         let records = inner.records();
         let cluster: Cluster = records.get(kinds::CLUSTER, request.source_cluster.as_str()).await?;
-        let inventory: Inventory = records.get(kinds::INVENTORY, request.source_cluster.as_str()).await?;
+        let inventory = inner.inventory(&request.source_cluster).await?;
         let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
         let now = inner.clock.now();
         let group = ProtectionGroup {
@@ -102,9 +102,10 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// `NotFound` for a cluster without inventory.
     pub async fn unprotected(&self, cluster: &ClusterId) -> Result<Vec<Instance>> {
-        let records = self.session.inner.records();
-        let inventory: Inventory = records.get(kinds::INVENTORY, cluster.as_str()).await?;
-        let groups = records
+        let inner = &self.session.inner;
+        let inventory = inner.inventory(cluster).await?;
+        let groups = inner
+            .records()
             .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == cluster)
             .await?;
         Ok(rules::unprotected(cluster, &inventory, &groups).cloned().collect())

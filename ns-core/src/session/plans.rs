@@ -45,11 +45,11 @@ impl Plans<'_> {
     /// # Errors
     /// `NotFound` for an unknown group or a cluster without inventory.
     pub async fn suggest(&self, group: &GroupId, target: &ClusterId) -> Result<PlanRequest> {
-        let records = self.session.inner.records();
-        let group: ProtectionGroup = records.get(kinds::GROUP, group.as_str()).await?;
-        let source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
-        let source = crate::engine::group_inventory(&source, &group.instances);
-        let there: Inventory = records.get(kinds::INVENTORY, target.as_str()).await?;
+        let inner = &self.session.inner;
+        let group: ProtectionGroup = inner.records().get(kinds::GROUP, group.as_str()).await?;
+        let all_source = inner.inventory(&group.source_cluster).await?;
+        let source = crate::engine::group_inventory(&all_source, &group.instances);
+        let there = inner.inventory(target).await?;
         let zones: Vec<&str> = there
             .availability_zones
             .values()
@@ -69,7 +69,6 @@ impl Plans<'_> {
                 .or(if let [only] = all { Some(only) } else { None })
                 .map(|n| (*n).to_owned())
         };
-        let all_source: Inventory = records.get(kinds::INVENTORY, group.source_cluster.as_str()).await?;
         let used_externals = source
             .routers
             .values()
@@ -133,8 +132,8 @@ impl Plans<'_> {
         let mut target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
         // Both are asked now: what is known of them may be as old as their registration.
         let (at_source, at_target) = futures::future::join(self.look(&mut source), self.look(&mut target)).await;
-        let source_inventory: Inventory = records.get(kinds::INVENTORY, source.id.as_str()).await?;
-        let target_inventory: Inventory = records.get(kinds::INVENTORY, target.id.as_str()).await?;
+        let source_inventory = inner.inventory(&source.id).await?;
+        let target_inventory = inner.inventory(&target.id).await?;
         let owned: Vec<_> = records
             .all::<ProtectionGroup>(kinds::GROUP, |g| g.owner_group_id == group.owner_group_id)
             .await?;
@@ -267,10 +266,8 @@ impl Plans<'_> {
         let source = clusters.seen(&group.source_cluster, dry_run).await?;
         let target = clusters.seen(&plan.target_cluster, dry_run).await?;
         let target_active = target.connection == ConnectionState::Active;
-        let (source_inventory, target_inventory): (Inventory, Inventory) = (
-            records.get(kinds::INVENTORY, source.id.as_str()).await?,
-            records.get(kinds::INVENTORY, target.id.as_str()).await?,
-        );
+        let source_inventory = inner.inventory(&source.id).await?;
+        let target_inventory = inner.inventory(&target.id).await?;
         let jobs = records
             .all::<JobSummary>(kinds::JOB, |j| j.work.plan_id() == id && rules::job_exists(j.state))
             .await?;

@@ -67,7 +67,7 @@ fn open_07_open_08_ranges() {
 fn pg_12_pg_25_the_source_is_ready() {
     for sync in [
         SyncState::Init,
-        SyncState::Running,
+        SyncState::Running { complete_at: None },
         SyncState::Failed {
             reason: "no answer".into(),
         },

@@ -235,6 +235,6 @@ pub(crate) fn page(all: &Inventory, kind: ResourceKind, from: Bound<&CloudId>, l
         tenants: Tenant, availability_zones: AvailabilityZone, hypervisors: Hypervisor, networks: Network,
         subnets: Subnet, routers: Router, floating_ips: FloatingIp, ports: Port, security_groups: SecurityGroup,
         flavors: Flavor, keypairs: Keypair, volume_types: VolumeType, volumes: Volume,
-        volume_snapshots: VolumeSnapshot, server_groups: ServerGroup, instances: Instance,
+        volume_groups: VolumeGroup, volume_snapshots: VolumeSnapshot, server_groups: ServerGroup, instances: Instance,
     )
 }

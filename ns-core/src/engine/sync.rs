@@ -1,0 +1,171 @@
+//! Synchronisation: a cluster's things are read, all of them or those that the cloud told of, and what is different from what
+//! was known is learned (CL-09, CL-18, INV-13). Memory is bounded by what is known, what is different and one page.
+
+use super::Inner;
+use super::inventory::Difference;
+use super::records::{kinds, put};
+use crate::model::{CloudId, Cluster, ClusterId, Happened, Inventory, Learned, Resource, ResourceKind, SyncState};
+use crate::provider::Cloud;
+use crate::{Error, ErrorKind, Result};
+use futures::StreamExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How often a synchronisation begins again because somebody else changed what is known meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Reads everything of a cloud, for somebody who keeps nothing of it.
+async fn read_inventory(cloud: &Cloud) -> Result<Inventory> {
+    let mut inventory = Inventory::default();
+    let mut stream = cloud.inventory(ResourceKind::ALL);
+    while let Some(resource) = stream.next().await {
+        inventory.insert(resource?);
+    }
+    Ok(inventory)
+}
+
+/// What is different from what is known, of some kinds.
+async fn differences(cloud: &Cloud, known: &Inventory, kinds: &[ResourceKind]) -> Result<Vec<Difference>> {
+    let mut found = Vec::new();
+    let mut seen: BTreeMap<ResourceKind, BTreeSet<CloudId>> = BTreeMap::new();
+    let mut stream = cloud.inventory(kinds);
+    while let Some(resource) = stream.next().await {
+        let resource = resource?;
+        let (kind, id) = (resource.kind(), resource.id().clone());
+        found.extend(Difference::between(known, kind, &id, Some(resource)));
+        seen.entry(kind).or_default().insert(id);
+    }
+    let none = BTreeSet::new();
+    for kind in kinds {
+        let seen = seen.get(kind).unwrap_or(&none);
+        let gone = known.ids(*kind).filter(|id| !seen.contains(*id));
+        found.extend(gone.filter_map(|id| Difference::between(known, *kind, id, None)));
+    }
+    Ok(found)
+}
+
+/// Synchronises a cluster's inventory (CL-09, CL-18). The last good one is kept when it fails, and why is kept with the
+/// cluster (OPEN-12).
+pub(crate) async fn sync_cluster(inner: &Inner, id: &ClusterId) -> Result<Arc<Inventory>> {
+    let held = inner.held_inventory(id);
+    let _turn = held.writing.lock().await;
+    let cloud = inner.providers(id)?.cloud;
+    set_sync(inner, id, |complete_at| SyncState::Running { complete_at }).await?;
+    for _ in 0..ATTEMPTS {
+        let (head, version) = inner.head(id).await?;
+        let known = match head.complete_at {
+            Some(_) => inner.known(id, &head).await?,
+            None => Arc::default(),
+        };
+        let found = match differences(&cloud, &known, ResourceKind::ALL).await {
+            Ok(found) => found,
+            Err(error) => return failed(inner, id, error).await,
+        };
+        drop(known);
+        let now = inner.clock.now();
+        let (mut cluster, cluster_version) = inner.records().existing::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
+        cluster.sync = SyncState::Done { at: now };
+        let state = put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?;
+        match inner.learn(id, (&head, version), found, Some(now), vec![state]).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => {
+                result?;
+                return inner.inventory(id).await;
+            }
+        }
+    }
+    failed(inner, id, busy(id)).await
+}
+
+/// Keeps with the cluster why it could not be synchronised.
+async fn failed<T>(inner: &Inner, id: &ClusterId, error: Error) -> Result<T> {
+    let reason = error.to_string();
+    set_sync(inner, id, |complete_at| SyncState::Failed {
+        reason: reason.clone(),
+        complete_at,
+    })
+    .await?;
+    Err(error)
+}
+
+/// Reads things that the cloud told of, and learns what is different. What a hint of a kind without an id was about is found by
+/// reading the whole kind. Of a thing that was told of twice the last word counts: `Managed` explains an `Added`.
+pub(crate) async fn relearn(
+    inner: &Inner,
+    id: &ClusterId,
+    hints: &[(ResourceKind, Option<CloudId>, Happened)],
+) -> Result<()> {
+    let held = inner.held_inventory(id);
+    let _turn = held.writing.lock().await;
+    let cloud = inner.providers(id)?.cloud;
+    let whole: BTreeSet<_> = hints.iter().filter(|(_, one, _)| one.is_none()).map(|h| h.0).collect();
+    let whole: Vec<_> = whole.into_iter().collect();
+    let single: BTreeMap<_, _> = hints
+        .iter()
+        .filter_map(|(kind, one, happened)| Some(((*kind, one.clone()?), *happened)))
+        .filter(|((kind, _), _)| !whole.contains(kind))
+        .collect();
+    for _ in 0..ATTEMPTS {
+        let (head, version) = inner.head(id).await?;
+        if head.complete_at.is_none() {
+            return Ok(());
+        }
+        let known = inner.known(id, &head).await?;
+        let mut found = match whole.is_empty() {
+            true => Vec::new(),
+            false => differences(&cloud, &known, &whole).await?,
+        };
+        for ((kind, one), happened) in &single {
+            let now: Option<Resource> = cloud.get(*kind, one).await?;
+            found.extend(Difference::between(&known, *kind, one, now).map(|d| explained(d, *happened)));
+        }
+        drop(known);
+        for difference in &mut found {
+            difference.learned = Learned::Told;
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        match inner.learn(id, (&head, version), found, None, vec![]).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => return result,
+        }
+    }
+    Err(busy(id))
+}
+
+/// A difference with what the cloud says of it, where that fits what was seen and says more.
+fn explained(mut difference: Difference, told: Happened) -> Difference {
+    difference.happened = match (difference.happened, told) {
+        (Happened::Added, Happened::Managed)
+        | (Happened::Removed, Happened::Unmanaged)
+        | (Happened::Changed, Happened::StatusReset) => told,
+        (seen, _) => seen,
+    };
+    difference
+}
+
+fn busy(id: &ClusterId) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "cluster.sync_busy",
+        format!("what is known of the cluster {id} is being changed by somebody else"),
+    )
+    .with_remedy("try again in a moment")
+}
+
+async fn set_sync(inner: &Inner, id: &ClusterId, state: impl Fn(Option<jiff::Timestamp>) -> SyncState) -> Result<()> {
+    let set = |cluster: &mut Cluster| {
+        cluster.sync = state(cluster.sync.complete_at());
+        Ok(())
+    };
+    inner.records().update(kinds::CLUSTER, id.as_str(), set).await.map(drop)
+}
+
+/// Reads a registered cluster as it is now. A dry run keeps nothing of it.
+pub(crate) async fn read_cluster(inner: &Inner, id: &ClusterId, dry_run: bool) -> Result<Arc<Inventory>> {
+    if dry_run {
+        return Ok(Arc::new(read_inventory(&inner.providers(id)?.cloud).await?));
+    }
+    sync_cluster(inner, id).await
+}
