@@ -278,7 +278,7 @@ fn command(program: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command)
 }
 
 /// Cargo tells a program it runs where its package is; ours lies in the repository's root.
-fn repository() -> Result<PathBuf> {
+pub(crate) fn repository() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     Ok(Path::new(&package)
         .parent()
