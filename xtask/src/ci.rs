@@ -2,7 +2,7 @@
 //! developer's machine and in CI; a step can be run alone by its name.
 use crate::{
     lab::{self, state::State},
-    takeover,
+    takeover, trace,
 };
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -25,6 +25,8 @@ const TAKEOVERS: u32 = 20;
 pub(crate) enum Step {
     /// Formatting
     Fmt,
+    /// No test names a requirement that is not there
+    Trace,
     /// Lints, warnings are errors
     Clippy,
     /// Tests of every package, without the lab
@@ -48,6 +50,7 @@ impl Step {
     fn run(self) -> Result<()> {
         match self {
             Self::Fmt => cargo(&["fmt", "--all", "--check"], &[]),
+            Self::Trace => trace::check(),
             Self::Clippy => {
                 let args = [
                     "--workspace",
@@ -278,7 +281,7 @@ fn command(program: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command)
 }
 
 /// Cargo tells a program it runs where its package is; ours lies in the repository's root.
-fn repository() -> Result<PathBuf> {
+pub(crate) fn repository() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     Ok(Path::new(&package)
         .parent()

@@ -1,10 +1,11 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants | takeover`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants | takeover | trace`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
 mod ci;
 mod lab;
 mod takeover;
+mod trace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -77,6 +78,8 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// The requirements of the rule book, and which tests carry each; the last line is the account
+    Trace(trace::Options),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Verb::Crash { args } => ci::simulator("crash", &args),
         Verb::Mutants { args } => ci::simulator("mutants", &args),
         Verb::Takeover { count, seed } => takeover::run(count, seed),
+        Verb::Trace(options) => trace::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
