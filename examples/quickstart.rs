@@ -2,8 +2,8 @@
 //! report. Time is simulated too, so it takes seconds.
 
 use anyhow::{Context, Result};
-use ns_core::model::{JobOperation, JobState, OwnerGroupId};
-use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest, Page};
+use ns_core::model::{JobOperation, JobState, OwnerGroupId, Query};
+use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest};
 use ns_core::sim::{SimClock, SimStore, SimWorld};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session};
@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
     let store = SimStore::new(SqliteStore::open(folder.join("neverstop.db"))?, (*clock).clone());
     let engine = Engine::builder(Arc::new(store)).clock(clock).build()?;
     engine.start().await?;
-    let session = engine.session(Actor::new("operator"));
+    let session = engine.session(Actor::admin("operator"));
 
     println!("1. Register both clouds");
     let mut clusters = Vec::new();
@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
             note: String::new(),
         };
         let cluster = session.clusters().register(request, providers(site)).await?;
-        let inventory = session.clusters().inventory(&cluster.id).await?;
+        let inventory = session.inventory().whole(&cluster.id).await?;
         println!(
             "  {name}: {} instances, {} volumes",
             inventory.instances.len(),
@@ -69,8 +69,9 @@ async fn main() -> Result<()> {
     must_succeed(&session, &mirroring).await?;
     for job in session
         .jobs()
-        .list(&Page::default())
+        .list(&Query::default())
         .await?
+        .items
         .iter()
         .filter(|j| j.state != JobState::Finished)
     {

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 async fn rehearse(store: &Path, seoul: Providers, busan: Providers, instances: Vec<CloudId>) -> Result<()> {
     let engine = Engine::builder(Arc::new(SqliteStore::open(store)?)).build()?;
     engine.start().await?; // continues what an engine that died left unfinished
-    let session = engine.session(Actor::new("anna"));
+    let session = engine.session(Actor::admin("anna"));
     let cluster = |name: &str| ClusterRequest { name: name.into(), owner_group_id: "ops".into(), note: "".into() };
     let source = session.clusters().register(cluster("seoul"), seoul).await?;
     let target = session.clusters().register(cluster("busan"), busan).await?;

@@ -21,12 +21,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ns_ceph::{Ceph, CephConfig, DaemonControl, Limits, PoolRef, Programs};
 use ns_core::model::{
-    ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup,
+    ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup, Query,
     RecoveryPlan, ReplicationMode,
 };
-use ns_core::session::{
-    ClusterRequest, Explanation, GroupRequest, JobRequest, OperationRequest, Page, ReprotectRequest,
-};
+use ns_core::session::{ClusterRequest, Explanation, GroupRequest, JobRequest, OperationRequest, ReprotectRequest};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
 use ns_examples::{follow, must_succeed, show};
@@ -172,8 +170,11 @@ async fn main() -> Result<()> {
         .init();
     let cli = Cli::parse();
     let store = Arc::new(SqliteStore::open(&cli.store)?);
-    let engine = Engine::builder(store).settings(Settings::default()).build()?;
-    let session = engine.session(Actor::new(&cli.actor));
+    let mut settings = Settings::default();
+    // Each command is a short-lived engine: it reads what it needs when it needs it.
+    settings.monitor = false;
+    let engine = Engine::builder(store).settings(settings).build()?;
+    let session = engine.session(Actor::admin(&cli.actor));
     let c = &cli.clouds;
     let (source, target) = (c.source_providers()?, c.target_providers()?);
     for (name, providers) in [(&cli.clouds.source, &source), (&cli.clouds.target, &target)] {
@@ -240,7 +241,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
         Command::Register => {
             for (name, providers) in [(&cli.clouds.source, source), (&cli.clouds.target, target)] {
                 let id = register(session, name, providers).await?;
-                let inventory = session.clusters().inventory(&id).await?;
+                let inventory = session.inventory().whole(&id).await?;
                 println!(
                     "{name}: {} instances, {} volumes",
                     inventory.instances.len(),
@@ -281,7 +282,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
         }
         Command::Points => {
             let (group, _) = protected(session).await?;
-            for point in session.points().list(&group.id).await? {
+            for point in session.points().list(&group.id, &Query::default()).await? {
                 println!("{} {} {:?}", point.id, point.taken_at, point.consistency);
             }
             Ok(())
@@ -338,7 +339,7 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             std::fs::write(out, text).with_context(|| format!("writing {}", out.display()))
         }
         Command::Reprotect { give_up } => {
-            let offers = session.failback().offers(&Page::default()).await?;
+            let offers = session.failback().offers(&Query::default()).await?.items;
             let offer = offers.last().context("no confirmed failover offers a way back")?;
             let give_up = give_up.as_deref().map(|reason| force(cli, reason));
             let request = ReprotectRequest { give_up };
@@ -394,7 +395,7 @@ async fn protect(
         .by_name(&cli.clouds.target)
         .await?
         .context("the target is not registered")?;
-    let inventory = clusters.inventory(&source.id).await?;
+    let inventory = session.inventory().whole(&source.id).await?;
     let mut instances = Vec::new();
     for name in names {
         let found: Vec<_> = inventory.instances.values().filter(|i| &i.name == name).collect();
@@ -454,7 +455,7 @@ fn force(cli: &Cli, reason: &str) -> ForceRight {
 
 /// The group and the plan this program works on: the only ones of its store.
 async fn protected(session: &Session) -> Result<(ProtectionGroup, RecoveryPlan)> {
-    let plans = session.plans().list(&Page::default()).await?;
+    let plans = session.plans().list(&Query::default()).await?.items;
     let [plan] = &plans[..] else {
         bail!("there are {} plans; this program works on one", plans.len())
     };
@@ -462,12 +463,12 @@ async fn protected(session: &Session) -> Result<(ProtectionGroup, RecoveryPlan)>
 }
 
 async fn all_jobs(session: &Session) -> Result<Vec<JobSummary>> {
-    let (mut all, mut page) = (Vec::new(), Page::default());
+    let (mut all, mut query) = (Vec::new(), Query::default());
     loop {
-        let jobs = session.jobs().list(&page).await?;
-        let Some(last) = jobs.last() else { return Ok(all) };
-        page.after = Some(last.id.to_string());
-        all.extend(jobs);
+        let jobs = session.jobs().list(&query).await?;
+        all.extend(jobs.items);
+        let Some(next) = jobs.next else { return Ok(all) };
+        query.page.after = Some(next);
     }
 }
 

@@ -143,9 +143,8 @@ fn print(event: &Event) {
 
 #[cfg(test)]
 mod tests {
-    use ns_core::model::ResultCode;
+    use ns_core::model::{Query, ResultCode};
     use ns_core::ports::SystemClock;
-    use ns_core::session::Page;
     use ns_core::sim::{SimWorld, Tuning};
     use std::time::Duration;
 
@@ -196,11 +195,11 @@ mod tests {
         let engine =
             ns_core::Engine::builder(std::sync::Arc::new(ns_core::store::SqliteStore::open(&store)?)).build()?;
         let reports = engine
-            .session(ns_core::Actor::new("reader"))
+            .session(ns_core::Actor::admin("reader"))
             .reports()
-            .list(&Page::default())
+            .list(&Query::default())
             .await?;
-        let results: Vec<_> = reports.iter().map(|r| r.facts.job.result).collect();
+        let results: Vec<_> = reports.items.iter().map(|r| r.facts.job.result).collect();
         assert_eq!(results, [Some(ResultCode::Success)], "one drill, with its report");
         for suffix in ["", "-wal", "-shm"] {
             std::fs::remove_file(format!("{}{suffix}", store.display())).ok();

@@ -28,4 +28,5 @@ mod error;
 
 pub use engine::{Engine, Providers, Settings};
 pub use error::{Error, ErrorKind, ErrorRecord, Result};
-pub use session::{Actor, Session};
+pub use model::Actor;
+pub use session::Session;

@@ -49,6 +49,7 @@ fn facts() -> ReportInput {
             id: "job-1".into(),
             kind: "failover".into(),
             group: "<script>alert(1)</script>".into(),
+            owner_group_id: Some("shop".into()),
             plan: "plan".into(),
             source_cluster: "seoul".into(),
             target_cluster: "busan".into(),

@@ -3,8 +3,7 @@
 use super::Lab;
 use super::lab::SiteName;
 use anyhow::{Context, Result, ensure};
-use ns_core::model::JobSummary;
-use ns_core::session::Page;
+use ns_core::model::{JobSummary, Query};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine};
 use std::fs::File;
@@ -217,7 +216,11 @@ impl Program {
     async fn recoveries(&self) -> Result<Vec<JobSummary>> {
         let store = Arc::new(SqliteStore::open(self.store())?);
         let engine = Engine::builder(store).build()?;
-        let jobs = engine.session(Actor::new("test")).jobs().list(&Page::default()).await?;
+        let jobs = engine
+            .session(Actor::admin("test"))
+            .jobs()
+            .list(&Query::default())
+            .await?;
         engine.shutdown().await;
         Ok(jobs.into_iter().filter(|j| j.work.recovery().is_some()).collect())
     }

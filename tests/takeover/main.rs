@@ -11,7 +11,9 @@ mod outside;
 use anyhow::{Context, Result, bail};
 use node::REFUSED;
 use ns_core::journal::{Event, TaskResult};
-use ns_core::model::{GroupId, JobId, JobOperation, JobState, OwnerGroupId, PlanId, ReplicationMode, ResultCode};
+use ns_core::model::{
+    GroupId, JobId, JobOperation, JobState, OwnerGroupId, PlanId, Query, ReplicationMode, ResultCode,
+};
 use ns_core::ports::SystemClock;
 use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, OperationRequest};
 use ns_core::sim::{SimWorld, SiteDump};
@@ -173,7 +175,7 @@ impl Field {
     }
 
     fn session(&self) -> Session {
-        self.observer.session(Actor::new("anna"))
+        self.observer.session(Actor::admin("anna"))
     }
 
     async fn owner(&self, job: &JobId) -> Result<Option<String>> {
@@ -253,7 +255,7 @@ impl Field {
         let engine = node::engine(self.store.clone(), &format!("maker-{}", self.named))?;
         attach(&engine, &self.world).await?;
         let request = JobRequest::drill(self.group.clone(), self.plan.clone());
-        let job = engine.session(Actor::new("anna")).jobs().create(request).await?;
+        let job = engine.session(Actor::admin("anna")).jobs().create(request).await?;
         engine.shutdown().await;
         Ok(job)
     }
@@ -423,7 +425,7 @@ async fn signal(child: &Child, signal: &str) -> Result<()> {
 
 async fn attach(engine: &Engine, world: &SimWorld) -> Result<()> {
     for site in SITES {
-        let session = engine.session(Actor::new("anna"));
+        let session = engine.session(Actor::admin("anna"));
         let cluster = session.clusters().by_name(&format!("site-{site}")).await?;
         engine.attach(
             &cluster.context("the site is not registered")?.id,
@@ -447,7 +449,7 @@ async fn protect(
     servers: Vec<ns_core::model::CloudId>,
 ) -> Result<(GroupId, PlanId)> {
     let engine = node::engine(store, "setup")?;
-    let session = engine.session(Actor::new("anna"));
+    let session = engine.session(Actor::admin("anna"));
     let mut clusters = Vec::new();
     for site in SITES {
         let request = ClusterRequest {
@@ -474,13 +476,19 @@ async fn protect(
     session.jobs().wait(&job).await?;
     // The first point is made by itself.
     let deadline = Instant::now() + Duration::from_secs(120);
-    while session.points().list(&group.id).await?.is_empty() {
+    while session
+        .points()
+        .list(&group.id, &Query::default())
+        .await?
+        .items
+        .is_empty()
+    {
         if Instant::now() > deadline {
             bail!("the first recovery point is not made");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    for job in session.jobs().list(&ns_core::session::Page::default()).await? {
+    for job in session.jobs().list(&Query::default()).await? {
         session.jobs().wait(&job.id).await?;
     }
     engine.shutdown().await;

@@ -38,7 +38,7 @@ pub(crate) fn engine(store: Arc<dyn Store>, name: &str) -> Result<Engine> {
 pub(crate) async fn run(name: &str, url: &str, socket: &Path) -> anyhow::Result<()> {
     let engine = engine(Arc::new(Watched(store(url).await?)), name)?;
     for site in SITES {
-        let session = engine.session(Actor::new(name));
+        let session = engine.session(Actor::admin(name));
         let cluster = session.clusters().by_name(&format!("site-{site}")).await?;
         engine.attach(
             &cluster.context("the site is not registered")?.id,

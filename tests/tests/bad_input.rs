@@ -2,11 +2,11 @@
 //! simulated clouds, which stay byte by byte as they were; so does the store.
 
 use ns_core::model::{
-    ClusterId, ExecutionType, ForceRight, GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPlan,
+    ClusterId, ExecutionType, ForceRight, GroupId, JobId, JobState, OwnerGroupId, PlanId, Query, RecoveryPlan,
     ReplicationMode, ResourceMapping, StorageRef,
 };
 use ns_core::ports::{Clock, SequentialIds};
-use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, Page, PlanRequest};
+use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, PlanRequest};
 use ns_core::sim::{Effect, Fault, Part, Sample, SimClock, SimWorld, SiteDump};
 use ns_core::store::{MemoryStore, Record, Store};
 use ns_core::{Actor, Engine, Error, ErrorKind, Providers, Session};
@@ -48,7 +48,7 @@ impl World {
             .build()
             .unwrap();
         Self {
-            session: engine.session(Actor::new("anna")),
+            session: engine.session(Actor::admin("anna")),
             sim,
             clock,
             store,
@@ -87,7 +87,7 @@ impl World {
     async fn settle(&self) {
         loop {
             let jobs = self.session.jobs().list(&Default::default()).await.unwrap();
-            let Some(open) = jobs.iter().find(|j| j.state != JobState::Finished) else {
+            let Some(open) = jobs.items.iter().find(|j| j.state != JobState::Finished) else {
                 return;
             };
             self.session.jobs().wait(&open.id).await.unwrap();
@@ -564,7 +564,17 @@ async fn plan_41_initial_mirroring_runs() {
     );
     assert!(error.remedy().is_some());
     assert!(clouds() == before);
-    assert_eq!(world.session.jobs().list(&Default::default()).await.unwrap().len(), 1);
+    assert_eq!(
+        world
+            .session
+            .jobs()
+            .list(&Default::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -662,9 +672,9 @@ async fn other_bad_input() {
         .refuses(missing("group.not_found", "group_id"), world.job(unknown))
         .await;
     for limit in [0, 1001] {
-        let page = Page { after: None, limit };
+        let query = Query::default().limit(limit);
         world
-            .refuses((ErrorKind::Invalid, "page.limit", "limit"), jobs.list(&page))
+            .refuses((ErrorKind::Invalid, "page.limit", "limit"), jobs.list(&query))
             .await;
     }
     let first = format!("instances[{}]", world.sample.servers[0].id);

@@ -7,7 +7,7 @@ use life_kit::{World, failures};
 use ns_core::ErrorKind;
 use ns_core::journal::DecisionKind;
 use ns_core::model::{
-    CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, ReplicationMode, ResultCode,
+    CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, Query, ReplicationMode, ResultCode,
 };
 use ns_core::ports::Clock;
 use ns_core::session::{JobRequest, OperationRequest, ReprotectRequest};
@@ -98,11 +98,25 @@ async fn failback_leaves_everything_as_before_the_failover() {
         came_home(&world, &written);
         normal(&world, &plan).await;
         assert_eq!(
-            session.points().list(&group).await.unwrap().len(),
+            session
+                .points()
+                .list(&group, &Query::default())
+                .await
+                .unwrap()
+                .items
+                .len(),
             1,
             "the group's points are its own again"
         );
-        assert!(session.failback().offers(&Default::default()).await.unwrap().is_empty());
+        assert!(
+            session
+                .failback()
+                .offers(&Default::default())
+                .await
+                .unwrap()
+                .items
+                .is_empty()
+        );
         // And once more around.
         let job = session.jobs().create(JobRequest::failover(group, plan)).await.unwrap();
         world.succeeded(&job).await;
@@ -307,7 +321,13 @@ async fn a_rollback_that_is_given_up_can_be_made_good() {
         }
         let refused = session.plans().delete(&plan).await.unwrap_err();
         assert_eq!(refused.code(), "plan.source_not_primary", "{refused:?}");
-        let points = session.points().list(&group).await.unwrap().len();
+        let points = session
+            .points()
+            .list(&group, &Query::default())
+            .await
+            .unwrap()
+            .items
+            .len();
         assert_eq!(points, 1, "its points are kept");
         let planned = JobRequest::failover(group, plan.clone());
         let refused = session.jobs().create(planned).await.unwrap_err();

@@ -343,10 +343,10 @@ async fn drills() -> World {
         .node("other")
         .build()
         .unwrap();
-    let refused = other.session(Actor::new("bert"));
+    let refused = other.session(Actor::admin("bert"));
     let refused = refused.jobs().extend(&later, 5).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
-    let moved = other.session(Actor::new("bert"));
+    let moved = other.session(Actor::admin("bert"));
     moved
         .jobs()
         .reschedule(&later, at + Duration::from_secs(900))

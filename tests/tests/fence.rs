@@ -8,10 +8,11 @@ use life_kit::{World, failures};
 use ns_core::engine::{Evidence, VolumeEpoch};
 use ns_core::journal::{DecisionKind, JobView};
 use ns_core::model::{
-    ClusterId, DataPoint, ForceRight, GroupId, JobId, JobOperation, JobState, PlanId, ReplicationMode, ResultCode,
+    ClusterId, DataPoint, ForceRight, GroupId, JobId, JobOperation, JobState, PlanId, Query, ReplicationMode,
+    ResultCode,
 };
 use ns_core::provider::{Fence, Fencing};
-use ns_core::session::{GroupRequest, JobRequest, OperationRequest, Page, ReprotectRequest};
+use ns_core::session::{GroupRequest, JobRequest, OperationRequest, ReprotectRequest};
 use ns_core::sim::Part;
 use ns_core::store::{BreakWhen, Store};
 use ns_core::{Error, ErrorKind, Result};
@@ -243,9 +244,10 @@ async fn play(n: Option<u64>) -> Option<u64> {
         Err(_) => world
             .session()
             .jobs()
-            .list(&Page::default())
+            .list(&Query::default())
             .await
             .unwrap()
+            .items
             .iter()
             .find(|j| j.work.recovery().is_some())?
             .id

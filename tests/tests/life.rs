@@ -134,7 +134,7 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
         "OPEN-01: failback is offered for every recovered instance"
     );
     assert!(
-        jobs.plans().list(&Default::default()).await.unwrap().is_empty(),
+        jobs.plans().list(&Default::default()).await.unwrap().items.is_empty(),
         "SM-56: the plan goes with a confirmed failover"
     );
 }

@@ -5,7 +5,7 @@
 mod life_kit;
 
 use life_kit::World;
-use ns_core::model::{DataPoint, JobOperation, JobState, ReplicationMode};
+use ns_core::model::{DataPoint, JobOperation, JobState, Query, ReplicationMode};
 use ns_core::ports::Clock;
 use ns_core::session::JobRequest;
 use ns_core::sim::Condition;
@@ -27,7 +27,7 @@ async fn a_group_recovers_from_any_point_after_everything_at_the_source_was_dele
                 let (_, job) = session.points().create(&group).await.unwrap();
                 world.succeeded(&job).await;
             }
-            let points = session.points().list(&group).await.unwrap();
+            let points = session.points().list(&group, &Query::default()).await.unwrap().items;
             assert_eq!(points.len(), 3);
             for server in &world.sample.servers {
                 world.sim.delete_server("a", &server.id).unwrap();

@@ -4,7 +4,7 @@
 mod life_kit;
 
 use life_kit::World;
-use ns_core::model::{DataPoint, GroupId, JobOperation, JobState, PointId, ReplicationMode};
+use ns_core::model::{DataPoint, GroupId, JobOperation, JobState, PointId, Query, ReplicationMode};
 use ns_core::ports::Clock;
 use ns_core::session::JobRequest;
 use ns_core::store::{Store, Write};
@@ -21,7 +21,13 @@ async fn another(world: &World, group: &GroupId) -> PointId {
 }
 
 async fn kept(world: &World, group: &GroupId) -> Vec<PointId> {
-    let points = world.session().points().list(group).await.unwrap();
+    let points = world
+        .session()
+        .points()
+        .list(group, &Query::default())
+        .await
+        .unwrap()
+        .items;
     points.into_iter().map(|p| p.id).collect()
 }
 
@@ -97,7 +103,7 @@ async fn plan_17_what_could_not_be_removed_goes_with_the_next_point() {
     world.succeeded(&job).await;
     // The job that removes the oldest has only just been made.
     world.sim.isolate("a");
-    let jobs = world.session().jobs().list(&Default::default()).await.unwrap();
+    let jobs = world.session().jobs().list(&Default::default()).await.unwrap().items;
     let prune = jobs.into_iter().next_back().unwrap();
     let failed = world.session().jobs().wait(&prune.id).await.unwrap();
     assert_eq!(failed.state, JobState::Finished);
@@ -115,7 +121,14 @@ async fn plan_17_what_could_not_be_removed_goes_with_the_next_point() {
 #[tokio::test]
 async fn a_point_that_is_not_as_it_was_made_is_refused() {
     let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
-    let point = world.session().points().list(&group).await.unwrap().remove(0);
+    let point = world
+        .session()
+        .points()
+        .list(&group, &Query::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     assert!(point.manifest.parts.len() >= 4, "{:?}", point.manifest);
     let record = world.store.get("point", point.id.as_str()).await.unwrap().unwrap();
     let name = &point.inventory.instances.values().next().unwrap().name;

@@ -128,7 +128,7 @@ async fn node(world: &World, store: Arc<dyn Store>, name: &str) -> Engine {
 }
 
 fn session(engine: &Engine) -> Session {
-    engine.session(Actor::new("anna"))
+    engine.session(Actor::admin("anna"))
 }
 
 async fn until(engine: &Engine, job: &JobId, state: JobState) {

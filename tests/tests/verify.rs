@@ -5,12 +5,19 @@ mod life_kit;
 
 use life_kit::World;
 use ns_core::ErrorKind;
-use ns_core::model::{JobOperation, PointId, RecoveryPoint, ReplicationMode};
+use ns_core::model::{JobOperation, PointId, Query, RecoveryPoint, ReplicationMode};
 use ns_core::session::{Comparison, VerifyScope};
 
 async fn point(mode: ReplicationMode) -> (World, RecoveryPoint) {
     let (world, group, _) = World::new(mode).await;
-    let point = world.session().points().list(&group).await.unwrap().remove(0);
+    let point = world
+        .session()
+        .points()
+        .list(&group, &Query::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     (world, point)
 }
 

@@ -41,7 +41,12 @@ impl Runner {
             if let Some(work) = following {
                 let job = JobId::new(self.inner.ids.next());
                 let actor = "engine".to_owned();
-                let created = Event::Created { work, actor };
+                let owner_group_id = view.owner_group_id.clone();
+                let created = Event::Created {
+                    work,
+                    actor,
+                    owner_group_id,
+                };
                 writes.extend(journal_writer::first_writes(&self.inner, &job, created, None)?);
                 next = Some(job);
             }

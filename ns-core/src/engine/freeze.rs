@@ -4,10 +4,9 @@ use super::records::{kinds, put};
 use super::{Inner, Providers, manifest};
 use crate::journal::Frozen;
 use crate::model::{
-    CloudId, Cluster, ClusterId, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode,
-    ResourceKind, StorageRef, SyncState, Work,
+    CloudId, DataPoint, Inventory, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationMode, StorageRef, Work,
 };
-use crate::provider::{Cloud, ImageState, Role, Storage};
+use crate::provider::{ImageState, Role, Storage};
 use crate::store::{Write, version_conflict};
 use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;

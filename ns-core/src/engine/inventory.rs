@@ -9,7 +9,8 @@
 use super::Inner;
 use super::records::{kinds, put, read, remove};
 use crate::model::{
-    CloudId, ClusterChange, ClusterEvent, ClusterId, Happened, Inventory, Learned, Resource, ResourceKind,
+    CloudId, Cluster, ClusterChange, ClusterEvent, ClusterId, ConnectionState, Happened, Inventory, Learned, Resource,
+    ResourceKind,
 };
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
@@ -330,6 +331,33 @@ impl Inner {
             head.kept_from += 1;
         }
         Ok(writes)
+    }
+
+    /// Keeps whether a cluster answers, and tells of it when that changed (CL-11, EVT-01); whether it did.
+    pub(crate) async fn set_connection(&self, id: &ClusterId, state: ConnectionState) -> Result<bool> {
+        loop {
+            let (mut cluster, cluster_version) =
+                self.records().existing::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
+            if cluster.connection == state {
+                return Ok(false);
+            }
+            cluster.connection = state;
+            let (mut head, version) = self.head(id).await?;
+            let change = match state {
+                ConnectionState::Active => ClusterChange::Connected,
+                ConnectionState::Inactive => ClusterChange::Disconnected,
+            };
+            let mut writes = self.told(id, &mut head, vec![change])?;
+            writes.push(put(kinds::INVENTORY_HEAD, id.as_str(), Some(version), &head)?);
+            writes.push(put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?);
+            match self.records().commit(writes).await {
+                Err(e) if e.kind() == ErrorKind::Conflict => {}
+                result => {
+                    self.cluster_changed.notify_waiters();
+                    return result.map(|()| true);
+                }
+            }
+        }
     }
 
     /// Forgets everything of a cluster.

@@ -18,6 +18,7 @@ mod journal_writer;
 mod lease;
 mod leftovers;
 mod manifest;
+mod monitor;
 mod outcome;
 mod phases;
 mod planner;
@@ -41,16 +42,17 @@ pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use manifest::check as check_manifest;
 pub(crate) use planner::{Planner, hypothetical};
-pub(crate) use records::{Records, kinds, put, remove};
+pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
+use crate::model::Actor;
 use crate::model::{ClusterId, JobId, JobState};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
 use crate::provider::{Cloud, Fencing, Storage};
-use crate::session::{Actor, Session};
+use crate::session::Session;
 use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
@@ -243,7 +245,7 @@ impl Engine {
     }
 
     /// Continues every job that has not finished and that no other node runs, e.g. after a crash; from then on takes over those
-    /// of nodes that die (OPEN-24), and watches over protected volumes. Call it after [`Engine::attach`]. The answer names the
+    /// of nodes that die (OPEN-24), watches over protected volumes, and looks after clusters (EVT-12). Call it after [`Engine::attach`]. The answer names the
     /// jobs that run here now.
     ///
     /// # Errors
@@ -272,6 +274,9 @@ impl Engine {
             let looking = takeover::look_after(Arc::downgrade(&self.inner), self.inner.stop.subscribe());
             self.inner.runtime.spawn(looking);
             self.inner.runtime.spawn(watch::watch(self.inner.clone()));
+            if self.inner.settings.monitor {
+                self.inner.runtime.spawn(monitor::monitor(self.inner.clone()));
+            }
         }
         broken.map_or(Ok(started), Err)
     }
@@ -304,6 +309,12 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(cluster);
+    }
+
+    /// The clusters that have providers here.
+    pub(crate) fn attached(&self) -> Vec<ClusterId> {
+        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
+        providers.keys().cloned().collect()
     }
 
     /// What is held in memory of a cluster's inventory.

@@ -176,6 +176,7 @@ pub(crate) fn hypothetical(inner: &Inner, work: Work, frozen: Frozen) -> Result<
         event: Event::Created {
             work,
             actor: String::new(),
+            owner_group_id: None,
         },
     };
     let mut view = JobView::begin(&created)?;

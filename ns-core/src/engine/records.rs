@@ -6,7 +6,7 @@ use super::remote::Note;
 use super::watch::TwoWriters;
 use crate::model::{
     Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
-    RecoveryPoint, ReplicationId, Resource,
+    RecoveryPoint, ReplicationId, Resource, queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -139,6 +139,14 @@ pub struct FailbackOffer {
     pub plan_id: Option<PlanId>,
 }
 
+queryable! { FailbackOffer, job_id;
+    "id" Text = |o| o.job_id.as_str(),
+    "name" Text = |o| &o.home.group.name,
+    "source_cluster" Text = |o| o.source_cluster.as_str(),
+    "target_cluster" Text = |o| o.target_cluster.as_str(),
+    "confirmed_at" Time = |o| o.confirmed_at,
+}
+
 /// Documents by kind, as values.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
@@ -187,18 +195,7 @@ impl Records {
     /// Reads one that must exist, with its version.
     pub(crate) async fn existing<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<(T, u64)> {
         let found = self.find(kind, id).await?;
-        found.ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("{kind}.not_found"),
-                format!("there is no {kind} {id}"),
-            )
-            .with_field(format!("{kind}_id"))
-            .with_remedy(match kind {
-                kinds::REPORT | kinds::FAILBACK => "wait until the job has finished",
-                _ => "list what there is and choose one of it",
-            })
-        })
+        found.ok_or_else(|| not_found(kind, id))
     }
 
     pub(crate) async fn page<T: DeserializeOwned>(
@@ -208,10 +205,7 @@ impl Records {
         limit: usize,
     ) -> Result<Vec<T>> {
         let records = self.store.list(kind, after, limit).await?;
-        records
-            .iter()
-            .map(|r| serde_json::from_str(&r.body).map_err(|e| unreadable(kind, &r.id, e)))
-            .collect()
+        records.iter().map(read).collect()
     }
 
     /// All of a kind that pass `keep`.
@@ -258,6 +252,20 @@ pub(crate) fn remove(kind: &str, id: &str) -> Write {
         kind: kind.to_owned(),
         id: id.to_owned(),
     }
+}
+
+/// There is no such record, or none that one may see.
+pub(crate) fn not_found(kind: &str, id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("{kind}.not_found"),
+        format!("there is no {kind} {id}"),
+    )
+    .with_field(format!("{kind}_id"))
+    .with_remedy(match kind {
+        kinds::REPORT | kinds::FAILBACK => "wait until the job has finished",
+        _ => "list what there is and choose one of it",
+    })
 }
 
 fn unreadable(kind: &str, id: &str, error: serde_json::Error) -> Error {

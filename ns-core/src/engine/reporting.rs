@@ -30,6 +30,7 @@ pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Times
         id: view.id.clone(),
         kind: view.work.kind().to_owned(),
         group: frozen.map_or_else(|| view.work.group_id().to_string(), |f| f.group.name.clone()),
+        owner_group_id: view.owner_group_id.clone(),
         plan: frozen.map_or_else(|| view.work.plan_id().to_string(), |f| f.plan.name.clone()),
         source_cluster: names.source_cluster,
         target_cluster: names.target_cluster,

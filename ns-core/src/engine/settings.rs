@@ -34,6 +34,18 @@ pub struct Settings {
     pub poll: Duration,
     /// How often the engine looks whether a fenced source came back, and whether a volume has two writers.
     pub watch_interval: Duration,
+    /// Whether a started engine looks after clusters by itself: probes them, listens to them, synchronises them (EVT-12). Off, the
+    /// inventory is as it was when somebody synchronised it.
+    pub monitor: bool,
+    /// How long to wait between two probes of a cluster (OPEN-12).
+    pub probe_interval: Duration,
+    /// After how many failed probes in a row a cluster is `Inactive` (OPEN-12).
+    pub probes_to_inactive: u32,
+    /// After how many good probes in a row it is `Active` again (OPEN-12).
+    pub probes_to_active: u32,
+    /// How long after a synchronisation a cluster is synchronised again although nothing was told (OPEN-03). A cluster that should
+    /// tell of changes and is not heard is synchronised every [`watch_interval`](Self::watch_interval).
+    pub sync_interval: Duration,
     /// By how many seconds the clocks of engine and cloud may differ at registration.
     pub clock_skew_limit_seconds: u32,
 }
@@ -53,6 +65,11 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             watch_interval: Duration::from_secs(60),
+            monitor: true,
+            probe_interval: Duration::from_secs(30),
+            probes_to_inactive: 3,
+            probes_to_active: 2,
+            sync_interval: Duration::from_secs(3600),
             clock_skew_limit_seconds: 60,
         }
     }
@@ -78,6 +95,22 @@ impl Settings {
         }
         if self.watch_interval < Duration::from_secs(1) {
             return invalid("watch_interval", "must be a second or more");
+        }
+        for (field, interval) in [
+            ("probe_interval", self.probe_interval),
+            ("sync_interval", self.sync_interval),
+        ] {
+            if interval < Duration::from_secs(1) {
+                return invalid(field, "must be a second or more");
+            }
+        }
+        for (field, count) in [
+            ("probes_to_inactive", self.probes_to_inactive),
+            ("probes_to_active", self.probes_to_active),
+        ] {
+            if count == 0 {
+                return invalid(field, "must be 1 or more");
+            }
         }
         for (field, limit) in [("call_limit", self.call_limit), ("reach_limit", self.reach_limit)] {
             if limit.is_zero() {

@@ -88,13 +88,12 @@ async fn failed<T>(inner: &Inner, id: &ClusterId, error: Error) -> Result<T> {
     Err(error)
 }
 
+/// A thing that the cloud told of, or a whole kind; and what happened to it.
+pub(crate) type Hint = (ResourceKind, Option<CloudId>, Happened);
+
 /// Reads things that the cloud told of, and learns what is different. What a hint of a kind without an id was about is found by
 /// reading the whole kind. Of a thing that was told of twice the last word counts: `Managed` explains an `Added`.
-pub(crate) async fn relearn(
-    inner: &Inner,
-    id: &ClusterId,
-    hints: &[(ResourceKind, Option<CloudId>, Happened)],
-) -> Result<()> {
+pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Result<()> {
     let held = inner.held_inventory(id);
     let _turn = held.writing.lock().await;
     let cloud = inner.providers(id)?.cloud;

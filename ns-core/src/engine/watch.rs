@@ -199,6 +199,7 @@ impl Inner {
         let created = Event::Created {
             work,
             actor: "engine".to_owned(),
+            owner_group_id: failover.owner_group_id.clone(),
         };
         tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
         match self.records().commit(first_writes(self, &job, created, None)?).await {

@@ -167,6 +167,7 @@ mod tests {
                     Event::Created {
                         work,
                         actor: "a".to_owned(),
+                        owner_group_id: None,
                     }
                 } else {
                     Event::Noted {

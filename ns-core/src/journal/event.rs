@@ -2,8 +2,8 @@
 
 use crate::ErrorRecord;
 use crate::model::{
-    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, ProtectionGroup, RecoveryPlan,
-    RecoveryPoint, ReplicationId, ResultCode, StorageRef, TaskKey, Work,
+    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, OwnerGroupId, ProtectionGroup,
+    RecoveryPlan, RecoveryPoint, ReplicationId, ResultCode, StorageRef, TaskKey, Work,
 };
 use crate::planning::TaskGraph;
 use crate::provider::{Handle, Mark};
@@ -135,6 +135,9 @@ pub enum Event {
         work: Work,
         /// Who made it.
         actor: String,
+        /// Whose it is: the owner of its group. None in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner_group_id: Option<OwnerGroupId>,
     },
     /// Its inputs were frozen.
     Frozen {

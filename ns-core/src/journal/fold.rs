@@ -2,8 +2,8 @@
 
 use super::event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
 use crate::model::{
-    ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, ResultCode, TaskKey,
-    Work,
+    ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, OwnerGroupId,
+    ResultCode, TaskKey, Work,
 };
 use crate::planning::{Action, Done, Side, Task, TaskGraph};
 use crate::planted::{self, Bug};
@@ -122,6 +122,8 @@ pub struct JobView {
     pub work: Work,
     /// Who made it.
     pub actor: String,
+    /// Whose it is; none in journals of earlier versions.
+    pub owner_group_id: Option<OwnerGroupId>,
     /// Where it is.
     pub state: JobState,
     /// What it handles.
@@ -160,7 +162,12 @@ impl JobView {
     /// # Errors
     /// `Corrupt` when the first entry is not the job's creation.
     pub fn begin(entry: &Entry) -> Result<Self> {
-        let Event::Created { work, actor } = &entry.event else {
+        let Event::Created {
+            work,
+            actor,
+            owner_group_id,
+        } = &entry.event
+        else {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 "journal.first",
@@ -172,6 +179,7 @@ impl JobView {
             id: entry.job.clone(),
             work: work.clone(),
             actor: actor.clone(),
+            owner_group_id: owner_group_id.clone(),
             state: JobState::Waiting,
             operation: JobOperation::Run,
             clear: None,
@@ -462,6 +470,7 @@ impl JobView {
         JobSummary {
             id: self.id.clone(),
             work: self.work.clone(),
+            owner_group_id: self.owner_group_id.clone(),
             state: self.state,
             operation: self.operation,
             failed_clear: self.clear.filter(|_| self.state == JobState::ClearFailed),

@@ -222,6 +222,7 @@ mod tests {
                     plan_id: PlanId::new("plan"),
                 },
                 actor: "anna".to_owned(),
+                owner_group_id: None,
             },
         })
         .unwrap();

@@ -1,7 +1,7 @@
 //! Jobs: what they are asked to do, the states they go through (§8.1), what may be done to them (§8.2) and how they end
 //! (§8.3). Which transition is legal is `machine`'s business.
 
-use super::{CloudId, GroupId, JobId, PlanId, PointId};
+use super::{CloudId, GroupId, JobId, OwnerGroupId, PlanId, PointId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -311,6 +311,9 @@ pub struct JobSummary {
     pub id: JobId,
     /// What it is to do.
     pub work: Work,
+    /// Whose it is: the owner of its group. None for jobs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_group_id: Option<OwnerGroupId>,
     /// Where it is.
     pub state: JobState,
     /// What it is handling.

@@ -3,6 +3,7 @@
 //! Values here serialise, compare and print; they know no clock, no store, no provider and decide nothing (that is
 //! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
 
+mod actor;
 mod cluster;
 mod event;
 mod group;
@@ -14,7 +15,9 @@ mod job;
 mod plan;
 mod point;
 mod query;
+mod record_fields;
 
+pub use actor::*;
 pub use cluster::*;
 pub use event::*;
 pub use group::*;
@@ -24,4 +27,5 @@ pub use inventory::*;
 pub use job::*;
 pub use plan::*;
 pub use point::*;
+pub(crate) use query::queryable;
 pub use query::*;

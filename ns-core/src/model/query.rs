@@ -493,7 +493,7 @@ fn invalid(code: &str, field: impl Into<String>, message: impl Into<String>) -> 
 
 /// Tells what can be asked of a kind of thing: each field with its form and how it is read.
 macro_rules! queryable {
-    ($ty:ty, $id:ident; $($name:literal $form:ident = |$this:ident| $value:expr),* $(,)?) => {
+    ($ty:ty, $($id:ident).+; $($name:literal $form:ident = |$this:ident| $value:expr),* $(,)?) => {
         impl $crate::model::Queryable for $ty {
             const FIELDS: &'static [$crate::model::Field<Self>] = &[
                 $($crate::model::Field {
@@ -503,7 +503,7 @@ macro_rules! queryable {
                 }),*
             ];
             fn query_id(&self) -> &str {
-                self.$id.as_str()
+                self.$($id).+.as_str()
             }
         }
     };

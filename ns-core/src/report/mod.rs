@@ -10,7 +10,9 @@ mod measure;
 
 pub use measure::{Measured, instance_counts};
 
-use crate::model::{CloudId, DataPoint, ExecutionType, InstanceRecoveryState, JobId, JobOperation, ResultCode};
+use crate::model::{
+    CloudId, DataPoint, ExecutionType, InstanceRecoveryState, JobId, JobOperation, OwnerGroupId, ResultCode, queryable,
+};
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ pub struct JobPart {
     pub kind: String,
     /// Name of the group.
     pub group: String,
+    /// Who owned it. None in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_group_id: Option<OwnerGroupId>,
     /// Name of the plan.
     pub plan: String,
     /// Name of the Source cluster.
@@ -55,6 +60,18 @@ pub struct JobPart {
     pub rpo_minutes: u32,
     /// The group's recovery time objective in minutes.
     pub rto_minutes: u32,
+}
+
+queryable! { RecoveryReport, facts.job.id;
+    "id" Text = |r| r.facts.job.id.as_str(),
+    "name" Text = |r| r.facts.job.id.as_str(),
+    "kind" Text = |r| &r.facts.job.kind,
+    "group" Text = |r| &r.facts.job.group,
+    "plan" Text = |r| &r.facts.job.plan,
+    "actor" Text = |r| &r.facts.job.actor,
+    "result" Text = |r| r.facts.job.result.map(ResultCode::as_str),
+    "created_at" Time = |r| r.facts.job.created_at,
+    "ended_at" Time = |r| r.facts.job.ended_at,
 }
 
 /// One instance.

@@ -5,11 +5,13 @@
 //! Errors of kind `Invalid` mean the input itself, `Refused` (and `NotFound`, `Conflict`, `Quota`, `Unsupported`) the
 //! present state; each names the field it is about, in the notation `mapping.volume_types[ceph]`.
 
+mod access;
 mod group;
 mod job;
 mod name;
 mod plan;
 
+pub use access::*;
 pub use group::*;
 pub use job::*;
 pub use name::*;

@@ -1,12 +1,13 @@
 //! Clusters: check, register, synchronise, read, delete.
 
-use super::{Page, Session};
-use crate::engine::{Providers, kinds, sync_cluster};
-use crate::engine::{put, remove};
+use super::Session;
+use crate::engine::{Providers, kinds, put, remove, sync_cluster};
 use crate::model::{
-    Cluster, ClusterId, ConnectionState, Inventory, OwnerGroupId, ProtectionGroup, RecoveryPlan, SyncState,
+    Cluster, ClusterId, ConnectionState, Inventory, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
+    SyncState,
 };
 use crate::provider::{CloudReport, StorageReport};
+use crate::rules::Area;
 use crate::{Error, ErrorKind, Result, rules};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -112,8 +113,11 @@ impl Clusters<'_> {
     /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09).
     ///
     /// # Errors
-    /// As [`Clusters::check`]; `Invalid` for a bad name, `Conflict` for one that is taken (CL-05).
+    /// As [`Clusters::check`]; `Invalid` for a bad name, `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
+    /// no group of the actor's (CL-07).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
+        self.session.may_change(Area::Clusters)?;
+        rules::check_owner(&self.session.actor, &request.owner_group_id)?;
         let inner = &self.session.inner;
         let others = inner.records().all::<Cluster>(kinds::CLUSTER, |_| true).await?;
         let name = rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))?;
@@ -145,6 +149,7 @@ impl Clusters<'_> {
     /// Those of the cloud; the last good inventory is kept then.
     pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
         self.get(id).await?;
+        self.session.may_change(Area::Clusters)?;
         sync_cluster(&self.session.inner, id).await
     }
 
@@ -153,13 +158,14 @@ impl Clusters<'_> {
     /// # Errors
     /// Those of the store; a cluster that does not answer is not an error but `Inactive`.
     pub async fn probe(&self, id: &ClusterId) -> Result<ConnectionState> {
+        self.get(id).await?;
         Ok(self.seen(id, false).await?.connection)
     }
 
     /// A cluster with the state of its connection now, which a dry run does not keep.
     pub(super) async fn seen(&self, id: &ClusterId, dry_run: bool) -> Result<Cluster> {
         let inner = &self.session.inner;
-        let mut cluster = self.get(id).await?;
+        let mut cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
         let state = match inner.providers(id) {
             Ok(providers) if self.check(&providers).await.is_ok() => ConnectionState::Active,
             _ => ConnectionState::Inactive,
@@ -167,19 +173,10 @@ impl Clusters<'_> {
         if cluster.connection != state {
             cluster.connection = state;
             if !dry_run {
-                let writes = vec![put(kinds::CLUSTER, id.as_str(), None, &cluster)?];
-                inner.records().commit(writes).await?;
+                inner.set_connection(id, state).await?;
             }
         }
         Ok(cluster)
-    }
-
-    /// The inventory as it was read last (INV-01).
-    ///
-    /// # Errors
-    /// `NotFound` when it was never read.
-    pub async fn inventory(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
-        self.session.inner.inventory(id).await
     }
 
     /// One cluster.
@@ -187,7 +184,7 @@ impl Clusters<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &ClusterId) -> Result<Cluster> {
-        self.session.inner.records().get(kinds::CLUSTER, id.as_str()).await
+        self.session.cluster(id).await
     }
 
     /// The cluster with this name, in whichever Unicode form it is typed (OPEN-06).
@@ -196,22 +193,18 @@ impl Clusters<'_> {
     /// Those of the store.
     pub async fn by_name(&self, name: &str) -> Result<Option<Cluster>> {
         let name = rules::normal_name(name);
-        let records = self.session.inner.records();
-        let found = records.all::<Cluster>(kinds::CLUSTER, |c| c.name == name).await?;
+        let mine = |c: &Cluster| c.name == name && self.session.actor.sees(&c.owner_group_id);
+        let found = self.session.inner.records().all(kinds::CLUSTER, mine).await?;
         Ok(found.into_iter().next())
     }
 
-    /// Clusters in the order of their ids.
+    /// A part of the clusters that the actor sees (CL-10, UI-06).
     ///
     /// # Errors
-    /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<Cluster>> {
-        page.check()?;
-        self.session
-            .inner
-            .records()
-            .page(kinds::CLUSTER, page.after.as_deref(), page.limit)
-            .await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, query: &Query) -> Result<Listing<Cluster>> {
+        let mine = |c: &Cluster| self.session.actor.sees(&c.owner_group_id);
+        self.session.listed(kinds::CLUSTER, query, mine).await
     }
 
     /// Forgets a cluster; needs no connection (CL-19).
@@ -219,6 +212,8 @@ impl Clusters<'_> {
     /// # Errors
     /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).
     pub async fn delete(&self, id: &ClusterId) -> Result<()> {
+        self.get(id).await?;
+        self.session.may_change(Area::Clusters)?;
         let inner = &self.session.inner;
         let records = inner.records();
         let groups = records

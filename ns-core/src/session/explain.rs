@@ -138,7 +138,7 @@ impl Jobs<'_> {
         request: &OperationRequest,
     ) -> Result<Explanation> {
         let inner = &self.session.inner;
-        let view = inner.view(id).await?;
+        let view = self.view(id).await?;
         let told = self.imagine(&view, operation, request).await?;
         let gives_up = told.decided == Some(DecisionKind::Rollback) && told.graph.is_some();
         let loss = match gives_up {

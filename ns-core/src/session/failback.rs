@@ -1,11 +1,11 @@
 //! Failback: what a confirmed failover offers, and protection in the other direction. The failback itself is a failover job
 //! of the reversed plan.
 
-use super::{Page, Session};
-use crate::engine::{FailbackOffer, group_inventory, kinds, put, read_cluster};
+use super::Session;
+use crate::engine::{FailbackOffer, group_inventory, kinds, not_found, put, read_cluster};
 use crate::model::{
-    CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
-    ResourceMapping, Work,
+    CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, Listing, PlanId, ProtectionGroup,
+    Query, RecoveryPlan, ResourceMapping, Work,
 };
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
@@ -32,21 +32,25 @@ impl Failback<'_> {
     /// # Errors
     /// `NotFound` when the job offers nothing: it is no confirmed failover, or its instances have come home.
     pub async fn offer(&self, failover: &JobId) -> Result<FailbackOffer> {
-        self.session
+        let offer: FailbackOffer = self
+            .session
             .inner
             .records()
             .get(kinds::FAILBACK, failover.as_str())
-            .await
+            .await?;
+        if self.session.actor.sees(&offer.home.group.owner_group_id) {
+            return Ok(offer);
+        }
+        Err(not_found(kinds::FAILBACK, failover.as_str()))
     }
 
-    /// A page of all offers.
+    /// A part of the offers that the actor sees.
     ///
     /// # Errors
-    /// `Invalid` for a page size out of range; those of the store.
-    pub async fn offers(&self, page: &Page) -> Result<Vec<FailbackOffer>> {
-        page.check()?;
-        let records = self.session.inner.records();
-        records.page(kinds::FAILBACK, page.after.as_deref(), page.limit).await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn offers(&self, query: &Query) -> Result<Listing<FailbackOffer>> {
+        let mine = |o: &FailbackOffer| self.session.actor.sees(&o.home.group.owner_group_id);
+        self.session.listed(kinds::FAILBACK, query, mine).await
     }
 
     /// Protects the recovered instances in the other direction: a group of them, a plan that is the first one reversed, and a
@@ -63,13 +67,15 @@ impl Failback<'_> {
         request: ReprotectRequest,
     ) -> Result<(ProtectionGroup, RecoveryPlan, JobId)> {
         check(request.give_up.as_ref())?;
+        self.offer(failover).await?;
+        self.session.may_change(crate::rules::Area::Plans)?;
         let (group, plan, writes) = self.way_back(failover, false).await?;
         let work = Work::Protect {
             group_id: group.id.clone(),
             plan_id: plan.id.clone(),
             give_up: request.give_up,
         };
-        let job = self.session.jobs().launch(work, writes).await?;
+        let job = self.session.jobs().launch(work, &group.owner_group_id, writes).await?;
         Ok((group, plan, job))
     }
 

@@ -1,10 +1,11 @@
 //! Protection groups: which instances are recovered together.
 
-use super::{Page, Session};
+use super::Session;
 use crate::engine::{kinds, put, remove};
 use crate::model::{
-    CloudId, Cluster, ClusterId, GroupId, Instance, Inventory, OwnerGroupId, ProtectionGroup, RecoveryPlan,
+    CloudId, ClusterId, GroupId, Instance, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan, answer,
 };
+use crate::rules::Area;
 use crate::{Result, rules};
 use std::collections::BTreeSet;
 
@@ -45,7 +46,9 @@ impl ProtectionGroups<'_> {
     pub async fn create(&self, request: GroupRequest) -> Result<ProtectionGroup> {
         let inner = &self.session.inner;
         let records = inner.records();
-        let cluster: Cluster = records.get(kinds::CLUSTER, request.source_cluster.as_str()).await?;
+        self.session.may_change(Area::ProtectionGroups)?;
+        rules::check_owner(&self.session.actor, &request.owner_group_id)?;
+        let cluster = self.session.cluster(&request.source_cluster).await?;
         let inventory = inner.inventory(&request.source_cluster).await?;
         let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
         let now = inner.clock.now();
@@ -81,34 +84,28 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &GroupId) -> Result<ProtectionGroup> {
-        self.session.inner.records().get(kinds::GROUP, id.as_str()).await
+        self.session.group(id).await
     }
 
-    /// Groups in the order of their ids.
+    /// A part of the groups that the actor sees (PG-03, UI-11).
     ///
     /// # Errors
-    /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<ProtectionGroup>> {
-        page.check()?;
-        self.session
-            .inner
-            .records()
-            .page(kinds::GROUP, page.after.as_deref(), page.limit)
-            .await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, query: &Query) -> Result<Listing<ProtectionGroup>> {
+        let mine = |g: &ProtectionGroup| self.session.actor.sees(&g.owner_group_id);
+        self.session.listed(kinds::GROUP, query, mine).await
     }
 
-    /// Instances of a cluster that are in no group (PG-02).
+    /// A part of the instances of a cluster that are in no group (PG-02, CON-09).
     ///
     /// # Errors
-    /// `NotFound` for a cluster without inventory.
-    pub async fn unprotected(&self, cluster: &ClusterId) -> Result<Vec<Instance>> {
-        let inner = &self.session.inner;
-        let inventory = inner.inventory(cluster).await?;
-        let groups = inner
-            .records()
+    /// `NotFound` for an unknown cluster, or one that was never synchronised; `Invalid` for a query that cannot be answered.
+    pub async fn unprotected(&self, cluster: &ClusterId, query: &Query) -> Result<Listing<Instance>> {
+        let inventory = self.session.inventory().whole(cluster).await?;
+        let groups = (self.session.inner.records())
             .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == cluster)
             .await?;
-        Ok(rules::unprotected(cluster, &inventory, &groups).cloned().collect())
+        answer(rules::unprotected(cluster, &inventory, &groups), query)
     }
 
     /// Deletes a group that has no plan (PG-21).
@@ -118,6 +115,7 @@ impl ProtectionGroups<'_> {
     pub async fn delete(&self, id: &GroupId) -> Result<()> {
         let records = self.session.inner.records();
         self.get(id).await?;
+        self.session.may_change(Area::ProtectionGroups)?;
         let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
         let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
         rules::check_group_delete(&plans)?;

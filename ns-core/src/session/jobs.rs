@@ -1,19 +1,22 @@
 //! Jobs: create, watch, operate.
 
-use super::{Page, Session};
+use super::Session;
 use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
 use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
 use crate::journal::{Entry, Event, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
-    JobType, PlanId, RecoveryPoint, Work,
+    JobType, Listing, OwnerGroupId, PlanId, Query, RecoveryPoint, Work,
 };
 use crate::provider::Role;
+use crate::rules::Area;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result, machine, rules};
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a recovery job is to do.
@@ -81,7 +84,7 @@ pub struct Jobs<'a> {
 }
 
 impl Jobs<'_> {
-    fn inner(&self) -> &std::sync::Arc<Inner> {
+    fn inner(&self) -> &Arc<Inner> {
         &self.session.inner
     }
 
@@ -183,12 +186,15 @@ impl Jobs<'_> {
     /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
         let definition = definition(request);
+        let group = self.session.group(&definition.group_id).await?;
+        self.session.may_change(Area::Jobs)?;
         self.check(&definition, false).await?;
-        self.launch(Work::Recovery(definition), vec![]).await
+        self.launch(Work::Recovery(definition), &group.owner_group_id, vec![])
+            .await
     }
 
     /// Makes a job of any work, together with another record, in one transaction, and runs it.
-    pub(super) async fn launch(&self, work: Work, also: Vec<Write>) -> Result<JobId> {
+    pub(super) async fn launch(&self, work: Work, owner: &OwnerGroupId, also: Vec<Write>) -> Result<JobId> {
         let inner = self.inner();
         let id = JobId::new(inner.ids.next());
         let planned = match work.recovery().map(|d| &d.execution) {
@@ -198,6 +204,7 @@ impl Jobs<'_> {
         let event = Event::Created {
             work,
             actor: self.session.actor.name.clone(),
+            owner_group_id: Some(owner.clone()),
         };
         let planned = planned.map(|deadline| Event::DeadlineMoved {
             deadline,
@@ -216,19 +223,20 @@ impl Jobs<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &JobId) -> Result<JobSummary> {
-        self.inner().records().get(kinds::JOB, id.as_str()).await
+        self.session.job(id).await
     }
 
-    /// Jobs in the order of their ids, which is that of their creation (JOB-01).
+    /// A part of the jobs that the actor sees; the order of ids is that of their creation (JOB-01).
     ///
     /// # Errors
-    /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<JobSummary>> {
-        page.check()?;
-        self.inner()
-            .records()
-            .page(kinds::JOB, page.after.as_deref(), page.limit)
-            .await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, query: &Query) -> Result<Listing<JobSummary>> {
+        let groups = self.session.own_groups().await?;
+        let mine = |j: &JobSummary| match &j.owner_group_id {
+            Some(owner) => self.session.actor.sees(owner),
+            None => groups.contains(j.work.group_id()) || self.session.sees_everything(),
+        };
+        self.session.listed(kinds::JOB, query, mine).await
     }
 
     /// Everything that is known of a job: its verified journal, folded (JOB-55 … JOB-58).
@@ -236,6 +244,7 @@ impl Jobs<'_> {
     /// # Errors
     /// `NotFound`; `Corrupt` when the journal does not verify.
     pub async fn view(&self, id: &JobId) -> Result<JobView> {
+        self.get(id).await?;
         self.inner().view(id).await
     }
 
@@ -244,6 +253,7 @@ impl Jobs<'_> {
     /// # Errors
     /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
     pub async fn journal(&self, id: &JobId) -> Result<Vec<Entry>> {
+        self.get(id).await?;
         self.inner().entries(id).await
     }
 
@@ -252,61 +262,16 @@ impl Jobs<'_> {
     /// [`poll`](crate::Settings::poll). Resume with the position of the last entry seen. Dropping the stream stops the watching only.
     #[must_use]
     pub fn watch(&self, id: &JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
-        let inner = self.inner().clone();
-        let start = (inner, id.clone(), from, Vec::<Entry>::new().into_iter());
-        Box::pin(stream::try_unfold(
-            start,
-            |(inner, id, mut position, mut buffer)| async move {
-                let since = inner.clock.now();
-                loop {
-                    if let Some(entry) = buffer.next() {
-                        position = entry.position;
-                        return Ok(Some((entry, (inner, id, position, buffer))));
-                    }
-                    let feed = inner.feed(&id);
-                    let lines = inner.store.journal(&id, position + 1, 500).await?;
-                    if lines.is_empty() {
-                        // Told of every later entry, and of the end when the runner is gone.
-                        if let Some(mut feed) = feed
-                            && (*feed.borrow_and_update() > position || feed.changed().await.is_ok())
-                        {
-                            continue;
-                        }
-                        // Nobody runs it here, or not any more.
-                        match inner.records().find::<JobSummary>(kinds::JOB, id.as_str()).await? {
-                            // What came between the two readings is still to be told.
-                            Some((job, _)) if job.position > position => {
-                                if inner.store.journal(&id, position + 1, 1).await?.is_empty() {
-                                    let cut = "the journal ends before its job's record says";
-                                    return Err(Error::new(ErrorKind::Corrupt, "journal.chain", cut).with("job", &id));
-                                }
-                                continue;
-                            }
-                            Some((job, _)) if job.state != JobState::Finished => {}
-                            // A deleted one is told to its last entry.
-                            None if !inner.store.journal(&id, position + 1, 1).await?.is_empty() => continue,
-                            _ => return Ok(None),
-                        }
-                        if !goes_on(&inner, &id, since).await? {
-                            return Ok(None);
-                        }
-                        inner.clock.sleep(inner.settings.poll).await;
-                        continue;
-                    }
-                    let entries = lines.iter().map(|l| {
-                        serde_json::from_str(&l.body).map_err(|e| {
-                            Error::new(
-                                ErrorKind::Corrupt,
-                                "journal.chain",
-                                format!("line {} cannot be read", l.position),
-                            )
-                            .with_source(e)
-                        })
-                    });
-                    buffer = entries.collect::<Result<Vec<Entry>>>()?.into_iter();
-                }
-            },
-        ))
+        let (session, id) = (self.session.clone(), id.clone());
+        let seen = async move {
+            // One that was deleted is told to its last entry, to those who see everything.
+            match session.job(&id).await {
+                Err(e) if e.kind() != ErrorKind::NotFound || !session.sees_everything() => Err(e),
+                _ => Ok((session.inner, id)),
+            }
+        };
+        let told = move |(inner, id)| told(inner, id, from);
+        stream::once(seen).map_ok(told).try_flatten().boxed()
     }
 
     /// Waits until a job needs somebody or has finished: `completed`, `clear-failed`, `paused` or `finished`. Dropping the
@@ -418,6 +383,7 @@ impl Jobs<'_> {
     async fn send(&self, id: &JobId, ask: Ask) -> Result<JobSummary> {
         let inner = self.inner();
         let job = self.get(id).await?;
+        self.session.may_change(Area::Jobs)?;
         let Some(commands) = inner.commands(id) else {
             if job.state == JobState::Finished {
                 return Err(Error::new(ErrorKind::Refused, "job.operation", "the job has finished")
@@ -450,6 +416,64 @@ fn not_running(id: &JobId) -> Error {
     Error::new(ErrorKind::Unavailable, "job.not_running", "no engine runs the job now")
         .with("job", id)
         .with_remedy("call Engine::start; a started engine takes it over when the lease of the last one has ended")
+}
+
+/// See [`Jobs::watch`].
+fn told(inner: Arc<Inner>, id: JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
+    let start = (inner, id, from, Vec::<Entry>::new().into_iter());
+    Box::pin(stream::try_unfold(
+        start,
+        |(inner, id, mut position, mut buffer)| async move {
+            let since = inner.clock.now();
+            loop {
+                if let Some(entry) = buffer.next() {
+                    position = entry.position;
+                    return Ok(Some((entry, (inner, id, position, buffer))));
+                }
+                let feed = inner.feed(&id);
+                let lines = inner.store.journal(&id, position + 1, 500).await?;
+                if lines.is_empty() {
+                    // Told of every later entry, and of the end when the runner is gone.
+                    if let Some(mut feed) = feed
+                        && (*feed.borrow_and_update() > position || feed.changed().await.is_ok())
+                    {
+                        continue;
+                    }
+                    // Nobody runs it here, or not any more.
+                    match inner.records().find::<JobSummary>(kinds::JOB, id.as_str()).await? {
+                        // What came between the two readings is still to be told.
+                        Some((job, _)) if job.position > position => {
+                            if inner.store.journal(&id, position + 1, 1).await?.is_empty() {
+                                let cut = "the journal ends before its job's record says";
+                                return Err(Error::new(ErrorKind::Corrupt, "journal.chain", cut).with("job", &id));
+                            }
+                            continue;
+                        }
+                        Some((job, _)) if job.state != JobState::Finished => {}
+                        // A deleted one is told to its last entry.
+                        None if !inner.store.journal(&id, position + 1, 1).await?.is_empty() => continue,
+                        _ => return Ok(None),
+                    }
+                    if !goes_on(&inner, &id, since).await? {
+                        return Ok(None);
+                    }
+                    inner.clock.sleep(inner.settings.poll).await;
+                    continue;
+                }
+                let entries = lines.iter().map(|l| {
+                    serde_json::from_str(&l.body).map_err(|e| {
+                        Error::new(
+                            ErrorKind::Corrupt,
+                            "journal.chain",
+                            format!("line {} cannot be read", l.position),
+                        )
+                        .with_source(e)
+                    })
+                });
+                buffer = entries.collect::<Result<Vec<Entry>>>()?.into_iter();
+            }
+        },
+    ))
 }
 
 pub(super) fn definition(r: JobRequest) -> JobDefinition {

@@ -1,14 +1,17 @@
 //! The face: what a user of the library calls.
 //!
-//! A [`Session`] is the engine as one [`Actor`] sees it. Its capabilities — [`Session::clusters`],
-//! [`Session::protection_groups`], [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::reports`] — share
-//! one style: `create`, `get`, `list` with a [`Page`], `delete`; input that breaks a rule is refused before anything is
-//! touched, in one [`crate::Error`] that names field, rule and remedy.
+//! A [`Session`] is the engine as one [`Actor`] sees it: what their groups own, and of that what their role may change
+//! (USR-02, USR-03). Its capabilities — [`Session::clusters`], [`Session::inventory`], [`Session::protection_groups`],
+//! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::reports`] — share one style: `create`, `get`,
+//! `list` with a [`Query`](crate::model::Query) that gives a [`Listing`](crate::model::Listing), `delete`; input that breaks
+//! a rule is refused before anything is touched, in one [`crate::Error`] that names field, rule and remedy.
 
+mod access;
 mod clusters;
 mod explain;
 mod failback;
 mod groups;
+mod inventory;
 mod jobs;
 mod plans;
 mod points;
@@ -19,6 +22,7 @@ pub use clusters::{ClusterRequest, Clusters, ConnectionReport};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, ProtectionGroups};
+pub use inventory::Inventories;
 pub use jobs::{JobRequest, Jobs, OperationRequest};
 pub use plans::{PlanRequest, Plans};
 pub use points::Points;
@@ -26,55 +30,8 @@ pub use reports::Reports;
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
+use crate::model::Actor;
 use std::sync::Arc;
-
-/// Who acts. The host vouches for the name; it is kept with everything the actor causes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    /// Name for journals and reports.
-    pub name: String,
-}
-
-impl Actor {
-    /// An actor with this name.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
-    }
-}
-
-/// A part of a list: at most `limit` after the id `after`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The id after which the page begins; none for the first page.
-    pub after: Option<String>,
-    /// How many at most: 1 to 1000.
-    pub limit: usize,
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self {
-            after: None,
-            limit: 100,
-        }
-    }
-}
-
-impl Page {
-    fn check(&self) -> crate::Result<()> {
-        if (1..=1000).contains(&self.limit) {
-            return Ok(());
-        }
-        Err(crate::Error::new(
-            crate::ErrorKind::Invalid,
-            "page.limit",
-            "a page holds 1 to 1000 entries",
-        )
-        .with_field("limit")
-        .with("value", self.limit)
-        .with_remedy("ask for fewer at a time and go on after the last id"))
-    }
-}
 
 /// The engine as one actor sees it.
 #[derive(Debug, Clone)]
@@ -88,10 +45,16 @@ impl Session {
         Self { inner, actor }
     }
 
-    /// Registered clusters and their inventories.
+    /// Registered clusters.
     #[must_use]
     pub const fn clusters(&self) -> Clusters<'_> {
         Clusters { session: self }
+    }
+
+    /// What clusters hold, and what happens to it.
+    #[must_use]
+    pub const fn inventory(&self) -> Inventories<'_> {
+        Inventories { session: self }
     }
 
     /// Protection groups.

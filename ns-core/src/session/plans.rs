@@ -1,15 +1,16 @@
 //! Recovery plans: create with initial mirroring, suggest a mapping, assess, delete.
 
-use super::{Page, Session};
+use super::Session;
 use crate::engine::kinds;
 use crate::engine::{Evidence, TwoWriters, VolumeEpoch, put, role_of};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
-    ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, RecoveryPlan, ReplicationMode, ResourceMapping, TaskKey,
-    Work,
+    Listing, ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, Query, RecoveryPlan, ReplicationMode,
+    ResourceMapping, TaskKey, Work,
 };
 use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
+use crate::rules::Area;
 use crate::{Error, ErrorKind, Result, rules};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +47,8 @@ impl Plans<'_> {
     /// `NotFound` for an unknown group or a cluster without inventory.
     pub async fn suggest(&self, group: &GroupId, target: &ClusterId) -> Result<PlanRequest> {
         let inner = &self.session.inner;
-        let group: ProtectionGroup = inner.records().get(kinds::GROUP, group.as_str()).await?;
+        let group = self.session.group(group).await?;
+        self.session.cluster(target).await?;
         let all_source = inner.inventory(&group.source_cluster).await?;
         let source = crate::engine::group_inventory(&all_source, &group.instances);
         let there = inner.inventory(target).await?;
@@ -127,9 +129,10 @@ impl Plans<'_> {
     pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
         let inner = &self.session.inner;
         let records = inner.records();
-        let group: ProtectionGroup = records.get(kinds::GROUP, request.group_id.as_str()).await?;
+        let group = self.session.group(&request.group_id).await?;
+        self.session.may_change(Area::Plans)?;
         let mut source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
-        let mut target: Cluster = records.get(kinds::CLUSTER, request.target_cluster.as_str()).await?;
+        let mut target = self.session.cluster(&request.target_cluster).await?;
         // Both are asked now: what is known of them may be as old as their registration.
         let (at_source, at_target) = futures::future::join(self.look(&mut source), self.look(&mut target)).await;
         let source_inventory = inner.inventory(&source.id).await?;
@@ -210,7 +213,11 @@ impl Plans<'_> {
             give_up: None,
         };
         let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
-        let job = self.session.jobs().launch(work, vec![record]).await?;
+        let job = self
+            .session
+            .jobs()
+            .launch(work, &group.owner_group_id, vec![record])
+            .await?;
         Ok((plan, job))
     }
 
@@ -232,20 +239,17 @@ impl Plans<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &PlanId) -> Result<RecoveryPlan> {
-        self.session.inner.records().get(kinds::PLAN, id.as_str()).await
+        self.session.plan(id).await
     }
 
-    /// Plans in the order of their ids.
+    /// A part of the plans that the actor sees (UI-15); those of one group with the condition `group_id` (PLAN-02).
     ///
     /// # Errors
-    /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<RecoveryPlan>> {
-        page.check()?;
-        self.session
-            .inner
-            .records()
-            .page(kinds::PLAN, page.after.as_deref(), page.limit)
-            .await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, query: &Query) -> Result<Listing<RecoveryPlan>> {
+        let groups = self.session.own_groups().await?;
+        let mine = |p: &RecoveryPlan| groups.contains(&p.group_id);
+        self.session.listed(kinds::PLAN, query, mine).await
     }
 
     /// A plan's status with every reason and its remedy (PLAN-40 … PLAN-45): the answer to "why is it not ready". Both clusters
@@ -356,12 +360,14 @@ impl Plans<'_> {
     /// Source cannot write a volume, as after a rollback that was given up half way.
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
         let plan = self.get(id).await?;
+        self.session.may_change(Area::Plans)?;
         self.check_delete(&plan).await?;
+        let group = self.session.group(&plan.group_id).await?;
         let work = Work::Unprotect {
             group_id: plan.group_id,
             plan_id: plan.id,
         };
-        self.session.jobs().launch(work, vec![]).await
+        self.session.jobs().launch(work, &group.owner_group_id, vec![]).await
     }
 
     pub(super) async fn check_delete(&self, plan: &RecoveryPlan) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use super::Session;
 use crate::engine::kinds;
-use crate::model::{GroupId, JobId, PointId, ProtectionGroup, RecoveryPlan, RecoveryPoint, Work};
+use crate::model::{GroupId, JobId, Listing, PointId, Query, RecoveryPlan, RecoveryPoint, Work};
+use crate::rules::Area;
 use crate::{Error, ErrorKind, Result};
 
 /// See [`Session::points`].
@@ -20,7 +21,8 @@ impl Points<'_> {
     pub async fn create(&self, group: &GroupId) -> Result<(PointId, JobId)> {
         let inner = &self.session.inner;
         let records = inner.records();
-        let group: ProtectionGroup = records.get(kinds::GROUP, group.as_str()).await?;
+        let group = self.session.group(group).await?;
+        self.session.may_change(Area::ProtectionGroups)?;
         let plans = records
             .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
             .await?;
@@ -36,25 +38,25 @@ impl Points<'_> {
         })?;
         let point_id = PointId::new(inner.ids.next());
         let work = Work::Point {
-            group_id: group.id,
+            group_id: group.id.clone(),
             plan_id: plan.id,
             point_id: point_id.clone(),
         };
-        let job = self.session.jobs().launch(work, vec![]).await?;
+        let job = self.session.jobs().launch(work, &group.owner_group_id, vec![]).await?;
         Ok((point_id, job))
     }
 
-    /// The group's recovery points, oldest first (REP-06).
+    /// A part of the group's recovery points, oldest first unless the query says otherwise (REP-06).
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn list(&self, group: &GroupId) -> Result<Vec<RecoveryPoint>> {
-        let records = self.session.inner.records();
-        let mut points = records
-            .all::<RecoveryPoint>(kinds::POINT, |p| &p.group_id == group)
-            .await?;
-        points.sort_by_key(|p| p.taken_at);
-        Ok(points)
+    /// `NotFound` for an unknown group; `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, group: &GroupId, query: &Query) -> Result<Listing<RecoveryPoint>> {
+        self.session.group(group).await?;
+        let oldest_first = || query.clone().sort("taken_at");
+        let query = if query.sort.is_empty() { &oldest_first() } else { query };
+        self.session
+            .listed(kinds::POINT, query, |p: &RecoveryPoint| &p.group_id == group)
+            .await
     }
 
     /// One recovery point.
@@ -62,6 +64,6 @@ impl Points<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &PointId) -> Result<RecoveryPoint> {
-        self.session.inner.records().get(kinds::POINT, id.as_str()).await
+        self.session.point(id).await
     }
 }

@@ -1,9 +1,9 @@
 //! Reports of finished jobs.
 
-use super::{Page, Session};
+use super::Session;
 use crate::Result;
-use crate::engine::kinds;
-use crate::model::JobId;
+use crate::engine::{kinds, not_found};
+use crate::model::{JobId, Listing, Query};
 use crate::report::RecoveryReport;
 
 /// See [`Session::reports`].
@@ -18,19 +18,27 @@ impl Reports<'_> {
     /// # Errors
     /// `NotFound` while the job has none.
     pub async fn get(&self, job: &JobId) -> Result<RecoveryReport> {
-        self.session.inner.records().get(kinds::REPORT, job.as_str()).await
+        let report: RecoveryReport = self.session.inner.records().get(kinds::REPORT, job.as_str()).await?;
+        if self.sees(&report) {
+            return Ok(report);
+        }
+        Err(not_found(kinds::REPORT, job.as_str()))
     }
 
-    /// Reports in the order of their jobs' ids (RES-02).
+    /// A part of the reports that the actor sees (RES-02).
     ///
     /// # Errors
-    /// `Invalid` for a page out of range.
-    pub async fn list(&self, page: &Page) -> Result<Vec<RecoveryReport>> {
-        page.check()?;
-        self.session
-            .inner
-            .records()
-            .page(kinds::REPORT, page.after.as_deref(), page.limit)
-            .await
+    /// `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn list(&self, query: &Query) -> Result<Listing<RecoveryReport>> {
+        self.session.listed(kinds::REPORT, query, |r| self.sees(r)).await
+    }
+
+    /// A report outlives its group: it keeps who owned it.
+    fn sees(&self, report: &RecoveryReport) -> bool {
+        let owner = report.facts.job.owner_group_id.as_ref();
+        owner.map_or_else(
+            || self.session.sees_everything(),
+            |owner| self.session.actor.sees(owner),
+        )
     }
 }

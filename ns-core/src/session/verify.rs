@@ -82,6 +82,7 @@ impl Points<'_> {
     pub async fn verify(&self, id: &PointId, scope: VerifyScope) -> Result<Vec<VolumeVerification>> {
         let inner = &self.session.inner;
         let point = self.get(id).await?;
+        self.session.may_change(crate::rules::Area::Jobs)?;
         check_manifest(&point)?;
         let target = inner.providers(&point.plan.target_cluster)?.storage;
         let group = inner

@@ -102,6 +102,7 @@ impl Half {
             event: Event::Created {
                 work: Work::Recovery(definition),
                 actor: "anna".into(),
+                owner_group_id: None,
             },
         };
         let mut half = Self {

@@ -70,6 +70,7 @@ fn pg_12_pg_25_the_source_is_ready() {
         SyncState::Running { complete_at: None },
         SyncState::Failed {
             reason: "no answer".into(),
+            complete_at: None,
         },
     ] {
         refuses(Refused, "group.sync", "source_cluster", |w| w.source.sync = sync);

@@ -197,6 +197,7 @@ fn open_05_open_25_emergency_with_warnings() {
 fn other(job_type: JobType, state: JobState) -> JobSummary {
     JobSummary {
         id: "j9".into(),
+        owner_group_id: None,
         work: Work::Recovery(job(job_type, DataPoint::LatestSnapshot)),
         state,
         operation: JobOperation::Run,

@@ -85,6 +85,7 @@ kinds! {
     Keypair => compute::Keypair,
     VolumeType => volume::VolumeType,
     Volume => volume::Volume,
+    VolumeGroup => volume::Group,
     VolumeSnapshot => volume::Snapshot,
     ServerGroup => compute::ServerGroup,
     Instance => servers::Server,

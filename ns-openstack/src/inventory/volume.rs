@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// First microversion that tells a volume's group.
 pub(crate) const VERSION: &str = "3.13";
 
+/// First microversion that tells a group's project.
+const GROUP_VERSION: &str = "3.58";
+
 #[derive(Deserialize)]
 pub(super) struct VolumeType {
     id: String,
@@ -161,6 +164,49 @@ impl Volume {
 /// The image of a volume: Cinder's `volume_name_template`, which is never changed on a living cloud.
 pub(crate) fn rbd(pool: &str, volume: &str) -> StorageRef {
     StorageRef::new(format!("rbd:{pool}/volume-{volume}"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Group {
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    project_id: String,
+    status: String,
+    #[serde(default, deserialize_with = "nullable")]
+    volume_types: Vec<String>,
+}
+
+impl Item for Group {
+    fn marker(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Kind for Group {
+    const SERVICE: Service = Service::Volume;
+    const PATH: &'static [&'static str] = &["groups", "detail"];
+    const VERSION: Option<&'static str> = Some(GROUP_VERSION);
+    const MANY: &'static str = "groups";
+    const ONE: &'static str = "group";
+
+    fn list() -> List {
+        List::new(Self::SERVICE, Self::PATH, Self::MANY)
+            .version(GROUP_VERSION)
+            .with("all_tenants", "True")
+    }
+
+    async fn resources(_: &Session, page: Vec<Self>) -> Result<Vec<Resource>> {
+        let group = |w: Self| model::VolumeGroup {
+            id: w.id.into(),
+            name: w.name,
+            tenant_id: w.project_id.into(),
+            status: w.status,
+            volume_type_ids: w.volume_types.into_iter().map(Into::into).collect(),
+        };
+        Ok(page.into_iter().map(group).map(Resource::VolumeGroup).collect())
+    }
 }
 
 #[derive(Deserialize)]

@@ -161,7 +161,7 @@ impl World {
             .unwrap();
         let life = node.life.clone();
         node.engine = Some(engine.clone());
-        let session = engine.session(Actor::new("anna"));
+        let session = engine.session(Actor::admin("anna"));
         for site in ["a", "b"] {
             // A host program asks until the store answers: an engine without its clouds could do nothing.
             for _ in 0..30 {
@@ -218,7 +218,7 @@ impl World {
     pub fn session(&self) -> Option<Session> {
         let alive = self.nodes.iter().filter(|n| n.life.condition() == Condition::Alive);
         let engine = alive.filter_map(|n| n.engine.as_ref()).next();
-        engine.map(|e| e.session(Actor::new("anna")))
+        engine.map(|e| e.session(Actor::admin("anna")))
     }
 
     /// Sessions with every engine that runs.
@@ -227,7 +227,7 @@ impl World {
         let alive = self.nodes.iter().filter(|n| n.life.condition() == Condition::Alive);
         alive
             .filter_map(|n| n.engine.as_ref())
-            .map(|e| e.session(Actor::new("anna")))
+            .map(|e| e.session(Actor::admin("anna")))
             .collect()
     }
 

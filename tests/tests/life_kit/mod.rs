@@ -8,7 +8,7 @@ pub use recorder::{Recorder, Tampering};
 
 use ns_core::journal::{JobView, TaskStatus};
 use ns_core::model::{
-    GroupId, JobId, JobOperation, JobState, OwnerGroupId, PlanId, PlanStatus, ReplicationMode, ResultCode,
+    GroupId, JobId, JobOperation, JobState, OwnerGroupId, PlanId, PlanStatus, Query, ReplicationMode, ResultCode,
 };
 use ns_core::ports::SequentialIds;
 use ns_core::session::{ClusterRequest, GroupRequest, OperationRequest};
@@ -50,7 +50,7 @@ impl World {
     }
 
     pub fn session(&self) -> Session {
-        self.engine.session(Actor::new("anna"))
+        self.engine.session(Actor::admin("anna"))
     }
 
     pub fn providers(&self, site: &str) -> Providers {
@@ -98,7 +98,13 @@ impl World {
         self.succeeded(&job).await;
         self.finish_all().await;
         assert_eq!(
-            session.points().list(&group.id).await.unwrap().len(),
+            session
+                .points()
+                .list(&group.id, &Query::default())
+                .await
+                .unwrap()
+                .items
+                .len(),
             1,
             "PLAN-15: the first point is made by itself"
         );
@@ -121,6 +127,7 @@ impl World {
     pub async fn finish_all(&self) {
         let jobs = self.session().jobs().list(&Default::default()).await.unwrap();
         for job in jobs
+            .items
             .iter()
             .filter(|j| j.state != JobState::Finished && j.work.recovery().is_none())
         {
