@@ -158,10 +158,11 @@ async fn open_12_the_last_good_inventory_is_kept_when_the_cloud_breaks_off() {
     let id = world.register("a", "shop").await;
     let before = world.session().inventory().whole(&id).await.unwrap();
     change_things(&world.sim);
-    world
-        .sim
-        .faults()
-        .inject(Fault::new("a", Part::Cloud, Effect::Error(ErrorKind::Unavailable)).verb("inventory"));
+    world.sim.faults().inject(
+        Fault::new("a", Part::Cloud, Effect::Error(ErrorKind::Unavailable))
+            .verb("inventory")
+            .times(1),
+    );
     let error = world.session().clusters().sync(&id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(world.session().inventory().whole(&id).await.unwrap(), before);
