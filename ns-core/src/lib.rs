@@ -19,6 +19,7 @@ pub mod ports;
 pub mod provider;
 pub mod report;
 pub mod rules;
+pub mod sealing;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;

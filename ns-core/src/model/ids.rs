@@ -58,6 +58,8 @@ id! {
     /// The identity of a replicated volume that is the same on both sides (RBD: the mirroring global id). Names are not:
     /// adoption renames images and the rename travels to the replica.
     ReplicationId,
+    /// A key that secrets are sealed with, as the host's key store names it (SEC-02).
+    KeyId,
     /// The key of a task inside one task graph, e.g. `server/web-1`.
     TaskKey,
 }

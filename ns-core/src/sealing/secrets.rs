@@ -1,0 +1,100 @@
+//! The secrets of one connection, in the clear.
+
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The named secrets of one connection, e.g. `password` (CL-22). The names are no secrets.
+///
+/// Each is overwritten when it is dropped; `Debug` shows names only, and nothing serialises this: what is to be kept is
+/// [`Sealed`](super::Sealed) first.
+///
+/// ```
+/// use ns_core::sealing::Secrets;
+/// let secrets = Secrets::new().with("password", "horse-17").with("ceph_key", "of-the-mirroring-user");
+/// assert_eq!(secrets.names().collect::<Vec<_>>(), ["ceph_key", "password"]);
+/// assert_eq!(format!("{secrets:?}"), r#"Secrets {"ceph_key", "password"}"#);
+/// ```
+///
+/// ```compile_fail
+/// serde_json::to_string(&ns_core::sealing::Secrets::new());
+/// ```
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeMap<String, SecretString>);
+
+impl Secrets {
+    /// None.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a secret, in the place of one with the same name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, secret: impl Into<SecretString>) -> Self {
+        self.insert(name, secret);
+        self
+    }
+
+    /// Adds a secret and gives the one that had the name before.
+    pub fn insert(&mut self, name: impl Into<String>, secret: impl Into<SecretString>) -> Option<SecretString> {
+        self.0.insert(name.into(), secret.into())
+    }
+
+    /// The secret with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Every secret with its name, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {
+        self.0.iter().map(|(name, secret)| (name.as_str(), secret))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, SecretString)> for Secrets {
+    fn from_iter<T: IntoIterator<Item = (String, SecretString)>>(secrets: T) -> Self {
+        Self(secrets.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets ")?;
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn cl_22_secrets_show_their_names_only() {
+        let secrets = Secrets::new().with("password", "horse-17");
+        let shown = format!("{secrets:?} {secrets:#?} {:?}", secrets.get("password"));
+        assert!(shown.contains("password") && !shown.contains("horse"), "{shown}");
+    }
+
+    #[test]
+    fn cl_22_a_secret_takes_the_place_of_its_namesake() {
+        let mut secrets = Secrets::new().with("password", "old");
+        let before = secrets.insert("password", "new").unwrap();
+        assert_eq!(before.expose_secret(), "old");
+        assert_eq!(secrets.get("password").unwrap().expose_secret(), "new");
+        assert!(secrets.get("Password").is_none() && !secrets.is_empty());
+    }
+}
