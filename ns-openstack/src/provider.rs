@@ -111,3 +111,23 @@ impl CloudProvider for OpenStack {
         broker.notices().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn evt_12_whoever_was_not_told_where_to_listen_says_so() {
+        let auth = crate::Auth::ApplicationCredential {
+            id: "i".into(),
+            secret: "s".to_owned().into(),
+        };
+        let mut config = OpenStackConfig::new("https://cloud.example", auth).unwrap();
+        let cloud = OpenStack::new(config.clone()).unwrap();
+        let error = cloud.notices().await.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unsupported, "cloud.notices"));
+        config.notifications = Some(crate::NotificationConfig::new("mq:1", "u", "p".to_owned().into()));
+        let error = OpenStack::new(config).unwrap_err();
+        assert_eq!(error.field(), Some("notifications.hosts"));
+    }
+}

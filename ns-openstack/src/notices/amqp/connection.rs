@@ -199,7 +199,7 @@ impl Connection {
         self.open_channel(BINDING).await
     }
 
-    async fn done(&mut self, during: During) -> Result<()> {
+    pub(super) async fn done(&mut self, during: During) -> Result<()> {
         match self.answer().await? {
             Heard::Done => Ok(()),
             other => Err(unexpected(&other, during)),

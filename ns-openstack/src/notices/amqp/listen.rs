@@ -32,12 +32,14 @@ pub(super) fn start(
     connection: Connection,
     config: &NotificationConfig,
     missing: Vec<String>,
+    place: String,
 ) -> BoxStream<'static, Result<Notice>> {
     // The broker sends no more than that at a time, so there is always room.
     let (batches, received) = mpsc::channel(usize::from(PREFETCH) + config.exchanges.len() + 1);
     let (acknowledge, acknowledged) = mpsc::channel(PREFETCH.into());
     let listener = Listener {
         connection,
+        place,
         batches,
         queue: config.queue(),
         keys: config.routing_keys(),
@@ -117,6 +119,8 @@ enum Step {
 
 struct Listener {
     connection: Connection,
+    /// The broker, for errors.
+    place: String,
     batches: mpsc::Sender<Result<Batch>>,
     queue: String,
     keys: Vec<String>,
@@ -136,7 +140,7 @@ impl Listener {
                 tracing::debug!(error = %e, "no longer listening to notifications");
                 // The broker gives what was not acknowledged to the next one as soon as this is closed.
                 drop(self.connection);
-                let _ = self.batches.send(Err(e)).await;
+                let _ = self.batches.send(Err(e.with("broker", self.place))).await;
             }
         }
     }

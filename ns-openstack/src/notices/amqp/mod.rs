@@ -61,7 +61,8 @@ impl Broker {
             );
         }
         tracing::info!(broker = host, queue = self.config.queue(), "listening to notifications");
-        Ok(listen::start(connection, &self.config, missing))
+        let place = self.place(&host);
+        Ok(listen::start(connection, &self.config, missing, place))
     }
 
     /// Logs in and looks which exchanges are not there. Changes nothing.
@@ -96,7 +97,11 @@ impl Broker {
     }
 
     fn at(&self, error: Error, host: &str) -> Error {
-        error.with("broker", format!("{host}:{}", self.config.port()))
+        error.with("broker", self.place(host))
+    }
+
+    fn place(&self, host: &str) -> String {
+        format!("{host}:{}", self.config.port())
     }
 }
 

@@ -178,7 +178,7 @@ async fn listening(missing: &[&'static str]) -> (Fake, BoxStream<'static, Result
     let mut connection = Connection::open(Box::new(ours), &config).await.unwrap();
     let gone = connection.listen(&config).await.unwrap();
     assert_eq!(gone, missing);
-    (fake, listen::start(connection, &config, gone))
+    (fake, listen::start(connection, &config, gone, "mq:5672".into()))
 }
 
 async fn refused(at: (u16, u16), refusal: Vec<u8>) -> Error {
