@@ -56,6 +56,7 @@ pub(crate) async fn check(session: &Session) -> Result<CloudReport> {
     }
     report.missing_rights = missing(session).await?;
     report.warnings.extend(warnings(session, clock_skew_seconds));
+    report.warnings.extend(telling(session).await);
     Ok(report)
 }
 
@@ -75,6 +76,24 @@ fn warnings(session: &Session, skew: i64) -> Vec<String> {
     }
     if skew.abs() >= SKEW_SECONDS {
         warnings.push(format!("the cloud's clock differs by {skew} s"));
+    }
+    warnings
+}
+
+/// What is amiss with listening to the cloud's notifications: the cloud can be used without them.
+async fn telling(session: &Session) -> Vec<String> {
+    let Some(broker) = &session.broker else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    if session.config.notifications.as_ref().is_some_and(|config| !config.tls) {
+        warnings.push("plain AMQP: the message broker's password can be read on the way (SEC-10)".to_owned());
+    }
+    match broker.check().await {
+        Ok(missing) => warnings.extend(missing.iter().map(|exchange| {
+            format!("no exchange {exchange} at the message broker yet: its service has notifications off, or told nothing so far")
+        })),
+        Err(e) => warnings.push(format!("notifications cannot be listened to: {e}")),
     }
     warnings
 }

@@ -1,8 +1,9 @@
 //! Reads `clouds.yaml`, the file in which OpenStack's own tools keep their clouds, with `secure.yaml` beside it laid
-//! over it. Knows the format, nothing of sessions. Errors name place and reason, never a line of the file: it holds
+//! over it. What those tools do not know is below `neverstop`, which they pass over. Knows the format, nothing of sessions. Errors name place and reason, never a line of the file: it holds
 //! passwords.
 
 use crate::config::{Auth, Domain, Interface, OpenStackConfig, Project, invalid};
+use crate::notices::NotificationConfig;
 use ns_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +16,17 @@ impl OpenStackConfig {
     /// `~/.config/openstack`, `/etc/openstack`; the first that exists counts. `secure.yaml` (or
     /// `OS_CLIENT_SECURE_FILE`) in the same folder is laid over it. A cloud with an `http` address needs
     /// `allow_http` set on the result (SEC-08).
+    ///
+    /// The cloud's section may say how to listen to its notifications (EVT-13), with the names that
+    /// [`NotificationConfig`] has; `hosts`, `user` and `password` are needed:
+    ///
+    /// ```yaml
+    /// clouds:
+    ///   cloud-a:
+    ///     auth: {...}
+    ///     neverstop:
+    ///       notifications: {hosts: [mq1, mq2], vhost: /, user: neverstop}   # password in secure.yaml
+    /// ```
     ///
     /// # Errors
     /// `NotFound` when there is no such file or cloud; `Invalid` for a file that cannot be understood.
@@ -107,6 +119,7 @@ struct Cloud {
     cacert: Option<PathBuf>,
     verify: Option<bool>,
     profile: Option<Value>,
+    neverstop: Option<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -183,6 +196,7 @@ fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
     let mut config = OpenStackConfig::new(&auth_url, auth)?;
     config.region = cloud.region_name;
     config.ca_file = cloud.cacert;
+    config.notifications = cloud.neverstop.map(ours).transpose()?.flatten();
     config.interface = match cloud.interface.or(cloud.endpoint_type).as_deref() {
         None | Some("public" | "publicURL") => Interface::Public,
         Some("internal" | "internalURL") => Interface::Internal,
@@ -193,6 +207,79 @@ fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
         }
     };
     Ok(config)
+}
+
+/// What is below `neverstop`. It is ours alone: a name that is not known is a mistake.
+fn ours(mut section: Value) -> Result<Option<NotificationConfig>> {
+    known("neverstop", &section, &["notifications"])?;
+    let Some(section) = section.get_mut("notifications").map(Value::take) else {
+        return Ok(None);
+    };
+    const FIELD: &str = "neverstop.notifications";
+    const NAMES: [&str; 11] = [
+        "hosts",
+        "port",
+        "vhost",
+        "user",
+        "password",
+        "tls",
+        "allow_plain",
+        "ca_file",
+        "exchanges",
+        "topics",
+        "queue_prefix",
+    ];
+    known(FIELD, &section, &NAMES)?;
+    let given: Notifications = serde_json::from_value(section).map_err(|_| {
+        invalid(FIELD, "clouds_yaml.form", "a value has the wrong form")
+            .with_remedy("write lists as lists, port as a number, and tls and allow_plain as true or false")
+    })?;
+    let user = required("neverstop.notifications.user", given.user)?;
+    let password = required("neverstop.notifications.password", given.password)?;
+    let hosts = given.hosts.unwrap_or_default();
+    let mut config = NotificationConfig::new("", user, password.into());
+    config.hosts = hosts;
+    config.port = given.port;
+    config.ca_file = given.ca_file;
+    config.tls = given.tls.unwrap_or(config.tls);
+    config.allow_plain = given.allow_plain.unwrap_or(config.allow_plain);
+    config.vhost = given.vhost.map_or(config.vhost, Text::into_string);
+    config.exchanges = given.exchanges.unwrap_or(config.exchanges);
+    config.topics = given.topics.unwrap_or(config.topics);
+    config.queue_prefix = given.queue_prefix.map_or(config.queue_prefix, Text::into_string);
+    config.validate()?;
+    Ok(Some(config))
+}
+
+#[derive(Deserialize)]
+struct Notifications {
+    hosts: Option<Vec<String>>,
+    port: Option<u16>,
+    vhost: Option<Text>,
+    user: Option<Text>,
+    password: Option<Text>,
+    tls: Option<bool>,
+    allow_plain: Option<bool>,
+    ca_file: Option<PathBuf>,
+    exchanges: Option<Vec<String>>,
+    topics: Option<Vec<String>>,
+    queue_prefix: Option<Text>,
+}
+
+fn known(field: &str, section: &Value, names: &[&str]) -> Result<()> {
+    let Some(section) = section.as_object() else {
+        return Err(invalid(field, "clouds_yaml.form", "the section has the wrong form")
+            .with_remedy("write it as names and values"));
+    };
+    match section.keys().find(|key| !names.contains(&key.as_str())) {
+        Some(key) => Err(invalid(
+            &format!("{field}.{key}"),
+            "clouds_yaml.unknown",
+            "there is no such setting",
+        )
+        .with_remedy(format!("use one of {}", names.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 fn auth(kind: Option<&str>, a: AuthSection) -> Result<Auth> {
@@ -353,6 +440,63 @@ clouds:
             (error.kind(), error.code()),
             (ErrorKind::NotFound, "clouds_yaml.missing")
         );
+    }
+
+    #[test]
+    fn evt_13_notifications_are_below_a_name_of_ours() {
+        let (dir, path) = folder(Some(
+            "clouds: {plain: {auth: {password: x}, neverstop: {notifications: {password: 4711}}}}",
+        ));
+        let with = |section: &str| {
+            let text = format!("{CLOUDS}\n").replace("    cacert: /ca.pem\n", &format!("    neverstop: {section}\n"));
+            std::fs::write(&path, text).unwrap();
+            OpenStackConfig::from_clouds_yaml(Some(&path), "plain")
+        };
+        let config = with("{notifications: {hosts: [mq1, mq2], user: u}}").unwrap();
+        let config = config.notifications.unwrap();
+        assert_eq!((config.hosts.len(), config.vhost.as_str(), config.tls), (2, "/", true));
+        assert_eq!(config.password.expose_secret(), "4711");
+        let all = "{notifications: {hosts: [mq], port: 5673, vhost: cloud-a, user: u, tls: false, allow_plain: true, \
+                   ca_file: /ca.pem, exchanges: [nova], topics: [other], queue_prefix: here}}";
+        let config = with(all).unwrap().notifications.unwrap();
+        assert_eq!((config.port(), config.queue().as_str()), (5673, "here.notices"));
+        assert_eq!((config.tls, config.routing_keys().len()), (false, 2));
+        let secure = "clouds: {plain: {auth: {password: x}}}";
+        std::fs::write(dir.path().join("secure.yaml"), secure).unwrap();
+        for (section, field) in [
+            ("[hush]", "neverstop"),
+            ("{notification: hush}", "neverstop.notification"),
+            ("{notifications: hush}", "neverstop.notifications"),
+            (
+                "{notifications: {hosts: [mq], user: u, pass: hush}}",
+                "neverstop.notifications.pass",
+            ),
+            (
+                "{notifications: {hosts: hush, user: u, password: hush}}",
+                "neverstop.notifications",
+            ),
+            (
+                "{notifications: {hosts: [mq], password: hush}}",
+                "neverstop.notifications.user",
+            ),
+            (
+                "{notifications: {hosts: [mq], user: u}}",
+                "neverstop.notifications.password",
+            ),
+            ("{notifications: {user: u, password: hush}}", "notifications.hosts"),
+            (
+                "{notifications: {hosts: [mq], user: u, password: hush, tls: false}}",
+                "notifications.tls",
+            ),
+        ] {
+            let error = with(section).expect_err(section);
+            assert_eq!(
+                (error.kind(), error.field()),
+                (ErrorKind::Invalid, Some(field)),
+                "{error}"
+            );
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
     }
 
     #[test]

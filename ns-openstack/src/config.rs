@@ -1,6 +1,7 @@
 //! Where a cloud is and how to log in. Values only: nothing here talks to the network. Reading `clouds.yaml` is next
 //! door in `clouds_yaml`.
 
+use crate::notices::NotificationConfig;
 use ns_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 use secrecy::SecretString;
@@ -141,6 +142,8 @@ pub struct OpenStackConfig {
     pub page_size: usize,
     /// Asks for a config drive for every server: needed where the cloud has no metadata service.
     pub config_drive: bool,
+    /// How to listen to what the cloud tells of itself (EVT-13); none relies on synchronisation alone.
+    pub notifications: Option<NotificationConfig>,
 }
 
 impl OpenStackConfig {
@@ -175,6 +178,7 @@ impl OpenStackConfig {
             parallel: 4,
             page_size: 200,
             config_drive: false,
+            notifications: None,
         })
     }
 
@@ -201,7 +205,7 @@ impl OpenStackConfig {
                 return Err(invalid(field, "config.zero", "must be at least 1").with_remedy("give 1 or more"));
             }
         }
-        Ok(())
+        self.notifications.as_ref().map_or(Ok(()), NotificationConfig::validate)
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A thin client of its own on HTTP: `config` says where, `auth`, `session` and `call` log in and call, `error` tells what a
 //! refusal means, `paging` lists; `inventory` reads, `create` makes and removes, `volume` turns storage images into volumes
-//! and back, `mark` says where tokens are kept. It knows no job and no plan.
+//! and back, `notices` listens to what the cloud tells of itself, `mark` says where tokens are kept. It knows no job and no
+//! plan.
 
 mod auth;
 mod call;
@@ -14,6 +15,7 @@ mod create;
 mod error;
 mod inventory;
 mod mark;
+mod notices;
 mod paging;
 mod poll;
 mod provider;
@@ -23,4 +25,5 @@ mod testing;
 mod volume;
 
 pub use config::{Auth, Domain, Interface, OpenStackConfig, Project, Timing};
+pub use notices::NotificationConfig;
 pub use provider::OpenStack;

@@ -5,9 +5,11 @@ use crate::session::Session;
 use crate::{check, create, inventory, volume};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use ns_core::Result;
 use ns_core::model::{CloudId, Resource, ResourceKind};
-use ns_core::provider::{AdoptSpec, CloudCapabilities, CloudProvider, CloudReport, CreatedKind, Handle, Spec, Token};
+use ns_core::provider::{
+    AdoptSpec, CloudCapabilities, CloudProvider, CloudReport, CreatedKind, Handle, Notice, Spec, Token,
+};
+use ns_core::{Error, ErrorKind, Result};
 
 /// An OpenStack cloud.
 ///
@@ -94,5 +96,38 @@ impl CloudProvider for OpenStack {
 
     async fn console(&self, server: &CloudId, lines: u32) -> Result<String> {
         create::console(&self.session, server, lines).await
+    }
+
+    async fn notices(&self) -> Result<BoxStream<'static, Result<Notice>>> {
+        let Some(broker) = &self.session.broker else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "cloud.notices",
+                "the provider was not told where the cloud's message broker is",
+            )
+            .with_field("notifications")
+            .with_remedy("give notifications in its configuration, or rely on synchronisation"));
+        };
+        broker.notices().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn evt_12_whoever_was_not_told_where_to_listen_says_so() {
+        let auth = crate::Auth::ApplicationCredential {
+            id: "i".into(),
+            secret: "s".to_owned().into(),
+        };
+        let mut config = OpenStackConfig::new("https://cloud.example", auth).unwrap();
+        let cloud = OpenStack::new(config.clone()).unwrap();
+        let error = cloud.notices().await.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unsupported, "cloud.notices"));
+        config.notifications = Some(crate::NotificationConfig::new("mq:1", "u", "p".to_owned().into()));
+        let error = OpenStack::new(config).unwrap_err();
+        assert_eq!(error.field(), Some("notifications.hosts"));
     }
 }

@@ -5,6 +5,7 @@ use crate::auth::{self, Grant, Scope};
 use crate::call::{Call, Failure};
 use crate::config::OpenStackConfig;
 use crate::error::Service;
+use crate::notices::Broker;
 use jiff::{SignedDuration, Timestamp};
 use ns_core::{Error, ErrorKind, Result};
 use reqwest::Method;
@@ -22,6 +23,8 @@ type Slot = Arc<AsyncMutex<Option<Arc<Grant>>>>;
 pub(crate) struct Session {
     pub(crate) config: OpenStackConfig,
     pub(crate) http: reqwest::Client,
+    /// Where the cloud tells of changes, if we listen.
+    pub(crate) broker: Option<Broker>,
     slots: Mutex<HashMap<Scope, Slot>>,
     gates: [Semaphore; Service::ALL.len()],
 }
@@ -55,6 +58,7 @@ impl Session {
         })?;
         Ok(Self {
             gates: std::array::from_fn(|_| Semaphore::new(config.parallel)),
+            broker: Broker::new(&config)?,
             config,
             http,
             slots: Mutex::default(),

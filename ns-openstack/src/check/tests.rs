@@ -262,3 +262,22 @@ async fn cl_02_missing_role_and_clock_skew_are_found() {
     );
     nothing_touched(&server).await;
 }
+
+#[tokio::test]
+async fn sec_10_listening_that_does_not_work_is_a_warning() {
+    let (server, _) = cloud().await;
+    answers(&server, "2.93").await;
+    let mut config = crate::testing::config(&server);
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut told = crate::NotificationConfig::new("127.0.0.1", "u", "s3cr3t-word".to_owned().into());
+    (told.port, told.tls, told.allow_plain) = (Some(free.port()), false, true);
+    config.notifications = Some(told);
+    let report = check(&Session::new(config).unwrap()).await.unwrap();
+    let said = |what: &str| report.warnings.iter().any(|warning| warning.starts_with(what));
+    assert!(said("plain AMQP"), "{report:?}");
+    assert!(said("notifications cannot be listened to: unavailable"), "{report:?}");
+    assert!(!format!("{report:?}").contains("s3cr3t-word"));
+}
