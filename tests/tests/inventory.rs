@@ -9,7 +9,7 @@ use ns_core::model::{
 use ns_core::ports::Clock;
 use ns_core::session::ClusterRequest;
 use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
-use ns_core::store::{MemoryStore, Store};
+use ns_core::store::{MemoryStore, Store, Write};
 use ns_core::{Engine, ErrorKind, Providers, Session, Settings};
 use std::sync::Arc;
 use std::time::Duration;
@@ -354,4 +354,30 @@ async fn evt_01_cl_11_open_12_a_lost_connection_is_noticed_and_a_regained_one() 
         ConnectionState::Active
     );
     world.engine.shutdown().await;
+}
+
+/// Earlier versions kept a whole inventory as one document: with the Source lost it is all there is.
+#[tokio::test]
+async fn inv_01_what_an_earlier_version_kept_is_read_until_it_is_synchronised() {
+    let world = World::new();
+    let id = world.register("a", "shop").await;
+    let was = world.session().inventory().whole(&id).await.unwrap();
+    let mut writes = vec![Write::Put {
+        kind: "inventory".into(),
+        id: id.to_string(),
+        expected: Some(0),
+        body: serde_json::to_string(&*was).unwrap(),
+    }];
+    for kind in ["resource", "inventory-head", "cluster-event"] {
+        let all = world.store.list(kind, None, 10_000).await.unwrap();
+        writes.extend(all.into_iter().map(|r| Write::Remove { kind: r.kind, id: r.id }));
+    }
+    world.store.commit(writes).await.unwrap();
+    let later = engine(&world.store, &world.clock, |_| {});
+    later.attach(&id, world.providers("a"));
+    let session = later.session(Actor::admin("anna"));
+    assert_eq!(session.inventory().whole(&id).await.unwrap(), was);
+    change_things(&world.sim);
+    assert_eq!(*session.clusters().sync(&id).await.unwrap(), world.sim.inventory("a"));
+    assert!(world.store.list("inventory", None, 10).await.unwrap().is_empty());
 }

@@ -13,7 +13,7 @@ use ns_core::model::{
 use ns_core::ports::SequentialIds;
 use ns_core::session::{ClusterRequest, GroupRequest, OperationRequest};
 use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
-use ns_core::{Actor, Engine, Providers, Session};
+use ns_core::{Actor, Engine, Providers, Session, Settings};
 use std::sync::Arc;
 
 /// Two simulated sites, a store that outlives engines, and the engine of the moment.
@@ -230,9 +230,13 @@ impl World {
 }
 
 fn engine(store: &Arc<Recorder>, clock: &SimClock, ids: &Arc<SequentialIds>) -> Engine {
+    let mut settings = Settings::default();
+    // What a test looks at is all that happens; `inventory` has the engine that looks after clusters by itself.
+    settings.monitor = false;
     Engine::builder(store.clone())
         .clock(Arc::new(clock.clone()))
         .ids(ids.clone())
+        .settings(settings)
         .build()
         .unwrap()
 }
