@@ -60,7 +60,7 @@ impl From<Timestamp> for FieldValue<'_> {
         Self::Time(time)
     }
 }
-impl<'a, T: Into<FieldValue<'a>>> From<Option<T>> for FieldValue<'a> {
+impl<'a, T: Into<Self>> From<Option<T>> for FieldValue<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Into::into)
     }
@@ -460,7 +460,7 @@ fn holds(value: &FieldValue<'_>, is: &Is) -> bool {
     }
 }
 
-fn checked<'q, T: Queryable>(condition: &'q Condition) -> Result<(&'static Field<T>, &'q Is)> {
+fn checked<T: Queryable>(condition: &Condition) -> Result<(&'static Field<T>, &Is)> {
     let field = field::<T>(&condition.field, "filter")?;
     let given: &[String] = match &condition.is {
         Is::OneOf(given) | Is::NoneOf(given) => given,
