@@ -3,8 +3,9 @@
 
 use futures::StreamExt;
 use ns_core::model::{
-    Actor, ClusterChange, ClusterEvent, ClusterId, ConnectionState, Happened, Instance, Is, Query, ResourceKind,
-    SyncState, Tenant, UserRole, Volume,
+    Actor, AvailabilityZone, CloudId, ClusterChange, ClusterEvent, ClusterId, ConnectionState, Flavor, FloatingIp,
+    Happened, Hypervisor, Instance, InventoryKind, Is, Keypair, Network, Port, Query, ResourceKind, Router,
+    SecurityGroup, ServerGroup, Subnet, SyncState, Tenant, UserRole, Volume, VolumeGroup, VolumeSnapshot, VolumeType,
 };
 use ns_core::ports::Clock;
 use ns_core::session::ClusterRequest;
@@ -235,8 +236,78 @@ async fn cl_19_an_unregistered_cluster_leaves_nothing_behind() {
     }
 }
 
+/// Every kind of thing is listed whole, found by its id, and ordered by its name.
 #[tokio::test]
-async fn inv_01_to_12_usr_03_queries_answer_to_whom_it_concerns() {
+async fn inv_02_to_12_every_kind_is_listed_and_read() {
+    let world = World::new();
+    let site = world.sim.inventory("a");
+    let volume = site.volumes.keys().next().unwrap().clone();
+    world.sim.snapshot_volume("a", &volume).unwrap();
+    world.sim.edit("a", |all| {
+        let id: CloudId = "volumes-together".into();
+        let group = VolumeGroup {
+            id: id.clone(),
+            name: "together".into(),
+            tenant_id: all.tenants.keys().next().unwrap().clone(),
+            status: "available".into(),
+            volume_type_ids: all.volume_types.keys().cloned().collect(),
+        };
+        all.volume_groups.insert(id, group);
+        let id: CloudId = "apart".into();
+        let group = ServerGroup {
+            id: id.clone(),
+            name: "apart".into(),
+            policy: "anti-affinity".into(),
+            members: all.instances.keys().cloned().collect(),
+        };
+        all.server_groups.insert(id, group);
+    });
+    let id = world.register("a", "shop").await;
+    let session = world.session();
+    let (site, mut kinds) = (world.sim.inventory("a"), 0);
+    macro_rules! kind {
+        ($($ty:ty),*) => {$({
+            let there = <$ty as InventoryKind>::all_in(&site);
+            let query = Query::default().sort("name");
+            let listed = session.inventory().list::<$ty>(&id, &query).await.unwrap();
+            assert_eq!((listed.total, listed.items.len()), (there.len(), there.len()));
+            assert!(listed.items.iter().is_sorted_by_key(|thing| &thing.name));
+            for thing in &listed.items {
+                assert_eq!(&session.inventory().get::<$ty>(&id, &thing.id).await.unwrap(), thing);
+                let same = Query::default().equal("id", thing.id.as_str());
+                assert_eq!(session.inventory().list::<$ty>(&id, &same).await.unwrap().items, [thing.clone()]);
+            }
+            kinds += usize::from(!there.is_empty());
+        })*};
+    }
+    kind!(
+        Tenant,
+        AvailabilityZone,
+        Hypervisor,
+        Network,
+        Subnet,
+        Router,
+        FloatingIp,
+        Port,
+        SecurityGroup,
+        Flavor,
+        Keypair,
+        VolumeType,
+        Volume,
+        VolumeGroup,
+        VolumeSnapshot,
+        ServerGroup,
+        Instance
+    );
+    let empty: Vec<_> = ResourceKind::ALL
+        .iter()
+        .filter(|k| site.ids(**k).next().is_none())
+        .collect();
+    assert_eq!(kinds, ResourceKind::ALL.len(), "nothing to look at of {empty:?}");
+}
+
+#[tokio::test]
+async fn inv_01_usr_03_queries_answer_to_whom_it_concerns() {
     let world = World::new();
     let id = world.register("a", "shop").await;
     let as_of = |role, group: &str| world.engine.session(Actor::member("mina", role, [group.into()]));

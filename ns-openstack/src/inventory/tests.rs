@@ -359,6 +359,28 @@ async fn inv_09_inv_11_types_and_snapshots() {
     assert_eq!(snapshot["created_at"], json!("2026-11-21T19:42:50Z"));
 }
 
+/// As Cinder answers from microversion 3.58 on.
+#[tokio::test]
+async fn inv_10_volume_groups() {
+    let (server, session) = cloud().await;
+    let group = json!({
+        "id": "5aac9e18-bd61-457c-9765-98de0fc6fc86", "status": "available", "availability_zone": "nova",
+        "created_at": "2026-11-21T19:43:14.000000", "name": "g1", "description": null,
+        "group_type": "8494956e-7e1e-47b3-92ad-54a1557c1256", "project_id": HOME,
+        "volume_types": ["dc103ad7-a95e-48f1-bd75-b61dc8caacdc"],
+        "group_snapshot_id": null, "source_group_id": null,
+    });
+    lists(&server, &format!("/volume/v3/{HOME}/groups/detail"), "groups", &[group]).await;
+    let groups: Vec<_> = list(&session, Kind::VolumeGroup).await.iter().map(json_of).collect();
+    assert_eq!(
+        groups,
+        [json!({
+            "kind": "volume_group", "id": "5aac9e18-bd61-457c-9765-98de0fc6fc86", "name": "g1", "tenant_id": HOME,
+            "status": "available", "volume_type_ids": ["dc103ad7-a95e-48f1-bd75-b61dc8caacdc"],
+        })]
+    );
+}
+
 #[tokio::test]
 async fn inv_06_instances_with_cards_and_disks_in_order() {
     let (server, session) = cloud().await;
