@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// What this crate asks of the services at least.
 const NEEDED: [(Service, &str, (u32, u32)); 2] = [
     (Service::Compute, "a chosen host", (2, 74)),
-    (Service::Volume, "volume groups", (3, 13)),
+    (Service::Volume, "volume groups", (3, 58)),
 ];
 /// Roles that are needed, or come with the needed one.
 const KNOWN_ROLES: [&str; 4] = ["admin", "manager", "member", "reader"];
@@ -58,6 +58,22 @@ pub(crate) async fn check(session: &Session) -> Result<CloudReport> {
     report.warnings.extend(warnings(session, clock_skew_seconds));
     report.warnings.extend(telling(session).await);
     Ok(report)
+}
+
+/// Whether the services answer (CL-11): a log-in, and what each service says of itself.
+pub(crate) async fn probe(session: &Session) -> Result<()> {
+    let (grant, _) = session.log_in(&Scope::Home).await?;
+    for service in Service::ALL {
+        if service == Service::Identity || grant.endpoint(service, &session.config).is_err() {
+            continue;
+        }
+        match session.root(service).await {
+            // Not every cloud lets its version page through; the service answered.
+            Err(e) if e.kind().is_transient() => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn excess(grant: &Grant) -> Vec<String> {

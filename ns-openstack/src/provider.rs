@@ -55,6 +55,10 @@ impl CloudProvider for OpenStack {
         check::check(&self.session).await
     }
 
+    async fn probe(&self) -> Result<()> {
+        check::probe(&self.session).await
+    }
+
     fn inventory<'a>(&'a self, kinds: &'a [ResourceKind]) -> BoxStream<'a, Result<Resource>> {
         inventory::stream(&self.session, kinds)
     }

@@ -275,7 +275,7 @@ async fn inv_02_to_12_every_kind_is_listed_and_read() {
             for thing in &listed.items {
                 assert_eq!(&session.inventory().get::<$ty>(&id, &thing.id).await.unwrap(), thing);
                 let same = Query::default().equal("id", thing.id.as_str());
-                assert_eq!(session.inventory().list::<$ty>(&id, &same).await.unwrap().items, [thing.clone()]);
+                assert_eq!(session.inventory().list::<$ty>(&id, &same).await.unwrap().items.first(), Some(thing));
             }
             kinds += usize::from(!there.is_empty());
         })*};

@@ -162,7 +162,7 @@ async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
     let providers = inner.providers(id)?;
     let limit = inner.settings.reach_limit;
     let (cloud, storage) = futures::future::join(
-        with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.check()),
+        with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.probe()),
         with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
     )
     .await;

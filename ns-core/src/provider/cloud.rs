@@ -90,6 +90,15 @@ pub trait CloudProvider: Debug + Send + Sync {
     /// an error: they are in the report.
     async fn check(&self) -> Result<CloudReport>;
 
+    /// Whether the cloud answers: what is asked again and again (CL-11), so as little as tells it. What recovery can do without,
+    /// such as notices, does not count.
+    ///
+    /// # Errors
+    /// As [`CloudProvider::check`].
+    async fn probe(&self) -> Result<()> {
+        self.check().await.map(drop)
+    }
+
     /// Lists all things of the given kinds, of all tenants, page by page; memory stays bounded by a page.
     ///
     /// # Errors

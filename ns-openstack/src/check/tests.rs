@@ -73,6 +73,26 @@ async fn cl_02_a_good_cloud() {
     assert!(logins().await.len() > before);
 }
 
+/// A service that is away is noticed.
+#[tokio::test]
+async fn cl_11_a_probe_asks_every_service_and_nothing_else() {
+    let (server, session) = cloud().await;
+    answers(&server, "2.90").await;
+    on(&server, "GET", "/network/v2.0/", 200, json!({"versions": []})).await;
+    probe(&session).await.unwrap();
+    for at in ["/compute/v2.1/", "/volume/v3/", "/network/v2.0/", "/placement/"] {
+        assert!(!sent(&server, "GET", at).await.is_empty(), "{at}");
+    }
+    assert!(
+        sent(&server, "GET", READS[0]).await.is_empty(),
+        "rights are not tried again and again"
+    );
+    let (server, session) = cloud().await;
+    answers(&server, "2.90").await;
+    on(&server, "GET", "/network/v2.0/", 503, json!({})).await;
+    assert!(probe(&session).await.unwrap_err().kind().is_transient());
+}
+
 #[tokio::test]
 async fn cl_02_missing_rights_are_told_and_are_no_error() {
     let (server, session) = cloud().await;
