@@ -49,7 +49,7 @@ pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::model::Actor;
-use crate::model::{ClusterId, JobId, JobState};
+use crate::model::{ClusterId, JobId, JobState, License};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
 use crate::provider::{Cloud, Fencing, Storage};
 use crate::session::Session;
@@ -92,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) settings: Settings,
+    pub(crate) license: Option<License>,
     pub(crate) node: String,
     runtime: Handle,
     providers: Mutex<BTreeMap<ClusterId, Providers>>,
@@ -132,6 +133,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Settings,
+    license: Option<License>,
     node: String,
     runtime: Option<Handle>,
 }
@@ -155,6 +157,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// What may be registered and protected (CL-06, PG-10, PG-11); default everything.
+    #[must_use]
+    pub fn license(mut self, license: License) -> Self {
+        self.license = Some(license);
         self
     }
 
@@ -194,6 +203,7 @@ impl EngineBuilder {
             clock: self.clock,
             ids: self.ids,
             settings: self.settings,
+            license: self.license,
             node: self.node,
             runtime,
             providers: Mutex::default(),
@@ -217,6 +227,7 @@ impl Engine {
             store,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
+            license: None,
             settings: Settings::default(),
             node: "local".to_owned(),
             runtime: None,

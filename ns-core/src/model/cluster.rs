@@ -76,4 +76,7 @@ pub struct Cluster {
     pub sync: SyncState,
     /// When it was registered.
     pub registered_at: Timestamp,
+    /// When its name or note was changed last; none when they never were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_at: Option<Timestamp>,
 }

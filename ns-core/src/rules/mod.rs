@@ -8,12 +8,14 @@
 mod access;
 mod group;
 mod job;
+mod license;
 mod name;
 mod plan;
 
 pub use access::*;
 pub use group::*;
 pub use job::*;
+pub use license::*;
 pub use name::*;
 pub use plan::*;
 

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::provider::{CloudReport, StorageReport};
 use crate::rules::Area;
+use crate::sealing::looks_like_a_secret;
 use crate::{Error, ErrorKind, Result, rules};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -21,6 +22,25 @@ pub struct ClusterRequest {
     pub owner_group_id: OwnerGroupId,
     /// Free text.
     pub note: String,
+}
+
+/// What is to be changed of a cluster (CL-13). Type, owner, address and account cannot be (CL-14, OPEN-42): delete the cluster and
+/// register it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterUpdate {
+    /// Another name; none leaves it.
+    pub name: Option<String>,
+    /// Another note; none leaves it.
+    pub note: Option<String>,
+}
+
+/// A protection group on a cluster with its plans (CL-17).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedRecovery {
+    /// The group.
+    pub group: ProtectionGroup,
+    /// Its plans.
+    pub plans: Vec<RecoveryPlan>,
 }
 
 /// What a connection check found on both halves of a cluster.
@@ -58,6 +78,17 @@ fn named(error: Error, half: &str) -> Error {
         None => error.with_remedy(remedy),
     };
     error.with("of", half)
+}
+
+/// Refuses a note that looks as if a key or a password stood in it (SEC-15): everybody who may read the cluster reads it.
+fn check_note(note: &str) -> Result<()> {
+    if !looks_like_a_secret(note) {
+        return Ok(());
+    }
+    let message = "the note looks as if a key or a password stood in it";
+    Err(Error::new(ErrorKind::Invalid, "cluster.note_secret", message)
+        .with_field("note")
+        .with_remedy("leave it out: secrets belong to the connection, where they are sealed"))
 }
 
 impl Clusters<'_> {
@@ -113,13 +144,16 @@ impl Clusters<'_> {
     /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09).
     ///
     /// # Errors
-    /// As [`Clusters::check`]; `Invalid` for a bad name, `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
+    /// As [`Clusters::check`]; `Invalid` for a bad name, or a note that looks like a secret (SEC-15); `Refused` for a platform that the
+    /// licence does not name (CL-06); `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
     /// no group of the actor's (CL-07).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
         self.session.may_change(Area::Clusters)?;
         rules::check_owner(&self.session.actor, &request.owner_group_id)?;
+        check_note(&request.note)?;
         let inner = &self.session.inner;
         let others = inner.records().all::<Cluster>(kinds::CLUSTER, |_| true).await?;
+        rules::check_platform(inner.license.as_ref(), providers.cloud.platform())?;
         let name = rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))?;
         let report = self.check(&providers).await?;
         let cluster = Cluster {
@@ -133,6 +167,7 @@ impl Clusters<'_> {
             connection: ConnectionState::Active,
             sync: SyncState::Init,
             registered_at: inner.clock.now(),
+            modified_at: None,
         };
         inner
             .records()
@@ -141,6 +176,67 @@ impl Clusters<'_> {
         inner.attach(&cluster.id, providers);
         self.sync(&cluster.id).await?;
         self.get(&cluster.id).await
+    }
+
+    /// Changes name or note of a cluster; needs no connection (CL-13, CON-04).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// use ns_core::session::ClusterUpdate;
+    ///
+    /// let note = Some("moves to the new hall in May".to_owned());
+    /// session.clusters().update(&id, ClusterUpdate { note, ..Default::default() }).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` for a bad name or a note that looks like a secret; `Conflict` for a name that is taken.
+    pub async fn update(&self, id: &ClusterId, update: ClusterUpdate) -> Result<Cluster> {
+        self.get(id).await?;
+        self.session.may_change(Area::Clusters)?;
+        let inner = &self.session.inner;
+        let name = match &update.name {
+            Some(name) => {
+                let others = inner.records().all::<Cluster>(kinds::CLUSTER, |c| &c.id != id).await?;
+                Some(rules::check_new_name(
+                    "name",
+                    name,
+                    others.iter().map(|c| c.name.as_str()),
+                )?)
+            }
+            None => None,
+        };
+        if let Some(note) = &update.note {
+            check_note(note)?;
+        }
+        let now = inner.clock.now();
+        let change = |cluster: &mut Cluster| {
+            let was = (cluster.name.clone(), cluster.note.clone());
+            cluster.name = name.clone().unwrap_or_else(|| was.0.clone());
+            cluster.note = update.note.clone().unwrap_or_else(|| was.1.clone());
+            if was != (cluster.name.clone(), cluster.note.clone()) {
+                cluster.modified_at = Some(now);
+            }
+            Ok(())
+        };
+        inner.records().update(kinds::CLUSTER, id.as_str(), change).await
+    }
+
+    /// The groups on a cluster that the actor sees, each with its plans (CL-17, UI-09).
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn recovery(&self, id: &ClusterId) -> Result<Vec<LinkedRecovery>> {
+        self.get(id).await?;
+        let records = self.session.inner.records();
+        let mine = |g: &ProtectionGroup| &g.source_cluster == id && self.session.actor.sees(&g.owner_group_id);
+        let groups = records.all::<ProtectionGroup>(kinds::GROUP, mine).await?;
+        let mut plans = records.all::<RecoveryPlan>(kinds::PLAN, |_| true).await?;
+        let linked = groups.into_iter().map(|group| LinkedRecovery {
+            plans: plans.extract_if(.., |plan| plan.group_id == group.id).collect(),
+            group,
+        });
+        Ok(linked.collect())
     }
 
     /// Reads a cluster's inventory anew (CL-18).

@@ -42,7 +42,8 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// `Invalid` or `Refused` with the field and the rule: name, unknown instance, another group's member (PG-08), several
     /// projects (PG-09), a shared volume whose other instance is missing (PG-07), a volume that cannot be recovered (LIM-01,
-    /// LIM-02), an inventory that is not complete (PG-12).
+    /// LIM-02), an inventory that is not complete (PG-12), more instances than the licence allows, or
+    /// one that has ended (PG-10, PG-11); `Denied` for an owner that is no group of the actor's (PG-14).
     pub async fn create(&self, request: GroupRequest) -> Result<ProtectionGroup> {
         let inner = &self.session.inner;
         let records = inner.records();
@@ -73,6 +74,8 @@ impl ProtectionGroups<'_> {
             jobs: &[],
         };
         rules::check_group(&group, &facts)?;
+        let protected = others.iter().map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
+        rules::check_protected(inner.license.as_ref(), protected, now)?;
         records
             .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
             .await?;

@@ -18,7 +18,7 @@ mod points;
 mod reports;
 mod verify;
 
-pub use clusters::{ClusterRequest, Clusters, ConnectionReport};
+pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, ProtectionGroups};
