@@ -91,6 +91,7 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
     if left.is_empty() {
         writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
         writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
+        writes.push(remove(kinds::POINT_SCHEDULE, frozen.group.id.as_str()));
     } else {
         // The same records become those of the instances that were not recovered: their volumes stay replicated.
         writes.push(put(kinds::PLAN, kept.id.as_str(), None, &kept)?);

@@ -28,6 +28,7 @@ mod remote;
 mod reporting;
 mod retention;
 mod runner;
+mod schedule;
 mod settings;
 mod sync;
 mod takeover;

@@ -3,6 +3,7 @@
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
 use super::remote::Note;
+use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
     Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
@@ -65,6 +66,7 @@ documents! {
     FAILBACK: FailbackOffer = "failback",
     ORDER: Note = "order",
     FENCE: HeldFence = "fence",
+    POINT_SCHEDULE: PointSchedule = "point-schedule",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

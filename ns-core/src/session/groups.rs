@@ -122,6 +122,7 @@ impl ProtectionGroups<'_> {
         let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
         let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
         rules::check_group_delete(&plans)?;
-        records.commit(vec![remove(kinds::GROUP, id.as_str())]).await
+        let gone = [kinds::GROUP, kinds::POINT_SCHEDULE].map(|kind| remove(kind, id.as_str()));
+        records.commit(gone.into()).await
     }
 }

@@ -30,6 +30,7 @@ pub fn cluster(name: &str) -> Cluster {
         connection: ConnectionState::Active,
         sync: SyncState::Done { at: at(0) },
         registered_at: at(0),
+        modified_at: None,
     }
 }
 
