@@ -19,9 +19,17 @@ impl Session {
     }
 
     /// Passes a thing on, unless it is not this actor's to see. What nobody is known to own is an Admin's.
-    fn seen<T>(&self, owner: Option<&OwnerGroupId>, kind: &str, id: &str, thing: T) -> Result<T> {
-        let sees = owner.map_or_else(|| self.sees_everything(), |owner| self.actor.sees(owner));
-        if sees { Ok(thing) } else { Err(not_found(kind, id)) }
+    pub(super) fn seen<T>(&self, owner: Option<&OwnerGroupId>, kind: &str, id: &str, thing: T) -> Result<T> {
+        if self.sees(owner) {
+            Ok(thing)
+        } else {
+            Err(not_found(kind, id))
+        }
+    }
+
+    /// Whether what this group owns is this actor's to see.
+    pub(super) fn sees(&self, owner: Option<&OwnerGroupId>) -> bool {
+        owner.map_or_else(|| self.sees_everything(), |owner| self.actor.sees(owner))
     }
 
     pub(super) fn sees_everything(&self) -> bool {

@@ -2,7 +2,7 @@
 //! of the reversed plan.
 
 use super::Session;
-use crate::engine::{FailbackOffer, group_inventory, kinds, not_found, put, read_cluster};
+use crate::engine::{FailbackOffer, group_inventory, kinds, put, read_cluster};
 use crate::model::{
     CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, Listing, PlanId, ProtectionGroup,
     Query, RecoveryPlan, ResourceMapping, Work,
@@ -38,10 +38,9 @@ impl Failback<'_> {
             .records()
             .get(kinds::FAILBACK, failover.as_str())
             .await?;
-        if self.session.actor.sees(&offer.home.group.owner_group_id) {
-            return Ok(offer);
-        }
-        Err(not_found(kinds::FAILBACK, failover.as_str()))
+        let owner = offer.home.group.owner_group_id.clone();
+        self.session
+            .seen(Some(&owner), kinds::FAILBACK, failover.as_str(), offer)
     }
 
     /// A part of the offers that the actor sees.

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::Result;
-use crate::engine::{kinds, not_found};
+use crate::engine::kinds;
 use crate::model::{JobId, Listing, Query};
 use crate::report::RecoveryReport;
 
@@ -19,10 +19,8 @@ impl Reports<'_> {
     /// `NotFound` while the job has none.
     pub async fn get(&self, job: &JobId) -> Result<RecoveryReport> {
         let report: RecoveryReport = self.session.inner.records().get(kinds::REPORT, job.as_str()).await?;
-        if self.sees(&report) {
-            return Ok(report);
-        }
-        Err(not_found(kinds::REPORT, job.as_str()))
+        let owner = report.facts.job.owner_group_id.clone();
+        self.session.seen(owner.as_ref(), kinds::REPORT, job.as_str(), report)
     }
 
     /// A part of the reports that the actor sees (RES-02).
@@ -30,15 +28,8 @@ impl Reports<'_> {
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
     pub async fn list(&self, query: &Query) -> Result<Listing<RecoveryReport>> {
-        self.session.listed(kinds::REPORT, query, |r| self.sees(r)).await
-    }
-
-    /// A report outlives its group: it keeps who owned it.
-    fn sees(&self, report: &RecoveryReport) -> bool {
-        let owner = report.facts.job.owner_group_id.as_ref();
-        owner.map_or_else(
-            || self.session.sees_everything(),
-            |owner| self.session.actor.sees(owner),
-        )
+        // A report outlives its group: it keeps who owned it.
+        let mine = |r: &RecoveryReport| self.session.sees(r.facts.job.owner_group_id.as_ref());
+        self.session.listed(kinds::REPORT, query, mine).await
     }
 }
