@@ -8,6 +8,7 @@ use crate::world::Outcome;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// What came of many seeds.
 #[derive(Debug, Default)]
@@ -24,9 +25,11 @@ pub struct Account {
     pub failed: Vec<(u64, Outcome)>,
 }
 
-/// Runs seeds `first .. first + count` on two threads. `without` is applied to every scenario.
+/// Runs seeds `first .. first + count` on two threads, or fewer when the minutes are over. `without` is applied to every
+/// scenario.
 #[must_use]
-pub fn campaign(first: u64, count: u64, without: &[String]) -> Account {
+pub fn campaign(first: u64, count: u64, minutes: Option<u64>, without: &[String]) -> Account {
+    let end = minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes.saturating_mul(60)));
     let next = AtomicU64::new(first);
     let account = Mutex::new(Account::default());
     std::thread::scope(|scope| {
@@ -34,7 +37,7 @@ pub fn campaign(first: u64, count: u64, without: &[String]) -> Account {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count {
+                    if seed >= first.saturating_add(count) || end.is_some_and(|end| Instant::now() >= end) {
                         return;
                     }
                     let outcome = run(&Scenario::of(seed).without(without));

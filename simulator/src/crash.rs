@@ -1,7 +1,9 @@
 //! Every place once: reference stories in which exactly one thing goes wrong, at every commit and at every call in turn. A death
-//! before, after and inside each commit makes the successor do every task again; a call that is refused, lost or done twice
-//! makes every task fail at every place. The operator ends what failed; all invariants hold at all times.
+//! before, after and inside each commit and in the middle of each call makes the successor do every task again; a call that is
+//! refused, lost or done twice makes every task fail at every place. The operator ends what failed; all invariants hold at all
+//! times, and no death alone makes a job end otherwise than without it.
 
+use crate::audit::Violation;
 use crate::faults::FaultKind;
 use crate::run::run;
 use crate::story::{Disaster, End, Order, Place, Scenario, Step};
@@ -57,15 +59,19 @@ pub struct Sweep {
     pub tasks: BTreeMap<(String, String), (bool, bool)>,
 }
 
+/// What ends a process and harms nothing else.
+const DEATHS: [FaultKind; 4] = [
+    FaultKind::DeathBeforeCommit,
+    FaultKind::DeathAfterCommit,
+    FaultKind::TornCommit,
+    FaultKind::DeathAnywhere,
+];
+
 /// The places of a story and what goes wrong there; of each kind only every `stride`th.
 fn places(reference: &Outcome, stride: usize) -> Vec<(Place, FaultKind)> {
     let mut all = Vec::new();
-    let deaths = [
-        FaultKind::DeathBeforeCommit,
-        FaultKind::DeathAfterCommit,
-        FaultKind::TornCommit,
-    ];
-    for kind in deaths {
+    let [commits @ .., _] = DEATHS;
+    for kind in commits {
         all.extend(
             (1..=reference.commits)
                 .step_by(stride)
@@ -77,9 +83,19 @@ fn places(reference: &Outcome, stride: usize) -> Vec<(Place, FaultKind)> {
         if call.changes {
             all.push((Place::Call(n), FaultKind::TimeoutDone));
             all.push((Place::Call(n), FaultKind::Twice));
+            all.push((Place::Call(n), FaultKind::DeathAnywhere));
         }
     }
     all
+}
+
+/// How jobs ended that end otherwise when nobody dies.
+fn otherwise(reference: &Outcome, outcome: &Outcome) -> Option<Violation> {
+    let new = outcome.ends.keys().find(|end| !reference.ends.contains_key(*end))?;
+    Some(Violation {
+        invariant: "deaths change nothing",
+        what: format!("a job ended as {new:?}"),
+    })
 }
 
 /// Sweeps over one story with so many threads.
@@ -100,10 +116,13 @@ pub fn sweep(name: &str, scenario: &Scenario, stride: usize, threads: usize) -> 
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((place, kind)) = places.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-                    let outcome = run(&Scenario {
+                    let mut outcome = run(&Scenario {
                         exact: Some((place, kind)),
                         ..scenario.clone()
                     });
+                    if DEATHS.contains(&kind) {
+                        outcome.violations.extend(otherwise(&reference, &outcome));
+                    }
                     let mut sweep = result.lock().unwrap();
                     // A commit that holds no line of a journal cannot be torn.
                     sweep.points += usize::from(outcome.struck.contains_key(&kind));

@@ -353,7 +353,8 @@ impl Board {
             length: 1,
             site: "",
             verb: None,
-            roll: 1,
+            // A process that dies in a call dies when the call has taken effect and is not answered yet.
+            roll: 180,
         })
     }
 

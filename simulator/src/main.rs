@@ -26,6 +26,9 @@ enum Verb {
         /// The first
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Begin no further seed after so many minutes
+        #[arg(long)]
+        minutes: Option<u64>,
         /// Parts to leave out of every scenario: f0 is the first fault, s0 the first step
         #[arg(long, value_delimiter = ',')]
         without: Vec<String>,
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Sim {
             seeds,
             seed,
+            minutes,
             without,
             trace,
         } => {
@@ -84,7 +88,7 @@ fn main() -> ExitCode {
                 println!("{:#?}", outcome.violations);
                 outcome.violations.len()
             } else {
-                campaign(seed, seeds, &without).print(&without)
+                campaign(seed, seeds, minutes, &without).print(&without)
             }
         }
     };

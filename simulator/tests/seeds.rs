@@ -19,7 +19,7 @@ fn a_seed_replays() {
 /// Invariants hold, and faults really strike.
 #[test]
 fn invariants_hold() {
-    let account = campaign(10, 30, &[]);
+    let account = campaign(10, 30, None, &[]);
     let found: Vec<_> = account
         .failed
         .iter()

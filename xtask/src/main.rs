@@ -53,7 +53,7 @@ enum Verb {
     },
     /// Run seeds of the simulator; the last line is the account. The same seed always gives the same run
     Sim {
-        /// Arguments of the simulator: --seeds N [--seed S] [--without PARTS] [--trace]
+        /// Arguments of the simulator: --seeds N [--seed S] [--minutes M] [--without PARTS] [--trace]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

@@ -81,14 +81,14 @@ impl Attempt {
             }
             Action::Adopt { side, image, spec } => {
                 let at = self.on(*side)?;
-                if let Some(handle) = at.cloud.find(CreatedKind::Volume, None, &self.token).await? {
-                    // Begun before: the image may have its new name already. The provider finishes what is missing.
-                    let mut spec = spec.clone();
-                    spec.storage = handle.storage.clone().unwrap_or(spec.storage);
-                    return Ok(made(at.cloud.adopt(&spec, &self.token).await?));
-                }
+                let begun = at.cloud.find(CreatedKind::Volume, None, &self.token).await?;
                 let mut spec = spec.clone();
-                spec.storage = self.image(&at.storage, image).await?;
+                spec.storage = match begun.and_then(|handle| handle.storage) {
+                    // Begun before: the image may have its new name already. The provider finishes what is missing.
+                    Some(storage) => storage,
+                    // Not begun, or the cloud does not say yet where the volume lies.
+                    None => self.image(&at.storage, image).await?,
+                };
                 Ok(made(at.cloud.adopt(&spec, &self.token).await?))
             }
             Action::Remove {

@@ -224,15 +224,23 @@ impl CloudProvider for SimCloud {
     async fn adopt(&self, spec: &AdoptSpec, token: &Token) -> Result<Handle> {
         let site = self.gate.site;
         let adopt = |world: &mut World, now: Timestamp| {
-            if let Some(handle) = world.sites[site].cloud.by_token(CreatedKind::Volume, token) {
-                return Ok(handle);
+            if !spec.storage.as_str().starts_with("rbd:") {
+                let message = format!("not a reference to an image: \"{}\"", spec.storage);
+                return Err(Error::new(ErrorKind::Invalid, "sim.storage", message));
             }
-            let id = world.adopt(site, spec, Some(token), now)?;
-            Ok(world.sites[site].cloud.handle(CreatedKind::Volume, id))
+            let id = match world.sites[site].cloud.by_token(CreatedKind::Volume, token) {
+                Some(begun) => begun.id,
+                None => world.adopt(site, spec, Some(token), now)?,
+            };
+            let cloud = &mut world.sites[site].cloud;
+            cloud.adopting.insert(id.clone());
+            Ok(cloud.handle(CreatedKind::Volume, id))
         };
-        self.gate
-            .call("adopt", &spec.storage, self.takes().cloud_write, adopt)
-            .await
+        let takes = self.takes().cloud_write;
+        let adopted = self.gate.call("adopt", &spec.storage, takes, adopt).await?;
+        let settle = |world: &mut World, _: Timestamp| world.sites[site].cloud.adopting.remove(&adopted.id);
+        self.gate.world.with(settle);
+        Ok(adopted)
     }
 
     async fn release(&self, volume: &CloudId) -> Result<()> {

@@ -18,6 +18,9 @@ pub(crate) struct CloudState {
     pub(crate) inventory: Inventory,
     /// Which token a thing carries.
     pub(crate) tokens: BTreeMap<(CreatedKind, CloudId), Token>,
+    /// Volumes whose adoption nobody has seen to its end: the cloud does not say yet where they lie, as Cinder does not while
+    /// a volume is `managing`.
+    pub(crate) adopting: BTreeSet<CloudId>,
     /// Tenants that the engine's own user may work in.
     pub(crate) access: BTreeSet<CloudId>,
     pub(crate) limits: BTreeMap<(CloudId, CreatedKind), u32>,
@@ -139,7 +142,11 @@ impl CloudState {
     pub(crate) fn by_token(&self, kind: CreatedKind, token: &Token) -> Option<Handle> {
         let mut things = self.tokens.iter();
         let ((_, id), _) = things.find(|((k, _), t)| *k == kind && *t == token)?;
-        Some(self.handle(kind, id.clone()))
+        let mut handle = self.handle(kind, id.clone());
+        if self.adopting.contains(id) {
+            handle.storage = None;
+        }
+        Some(handle)
     }
 
     pub(crate) fn handle(&self, kind: CreatedKind, id: CloudId) -> Handle {
