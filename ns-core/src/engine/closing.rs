@@ -10,11 +10,12 @@ use super::runner::Runner;
 use crate::Result;
 use crate::journal::Event;
 use crate::model::{
-    Consistency, JobId, JobState, Manifest, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, Work,
+    CloudId, Consistency, JobId, JobState, Manifest, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, Work,
 };
 use crate::planning::{self, PointRemains};
 use crate::planted::{self, Bug};
 use crate::store::Write;
+use std::collections::BTreeSet;
 
 /// How often the records may change under a work that ends.
 const TRIES: usize = 10;
@@ -91,6 +92,7 @@ impl Runner {
                     view.output(task)
                         .map_or((None, None), |o| (o.replication_id.clone(), o.image.clone()))
                 });
+                plan.leaving.retain(|id, _| !plan.volumes.contains_key(id));
                 plan.version += 1;
                 plan.modified_at = self.inner.clock.now();
                 let write = put(kinds::PLAN, plan_id.as_str(), Some(version), &plan)?;
@@ -106,24 +108,39 @@ impl Runner {
                 )
             }
             Work::Point { point_id, .. } => {
-                let (plan, _) = self.plan_record(plan_id.as_str()).await?;
-                let over = retention::expire(&self.inner, &group_id, &plan_id, plan.snapshot_retention).await?;
+                let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
+                let over = retention::expire(&self.inner, &group_id, &plan).await?;
                 let left = retention::expired(&records, &plan_id).await?;
-                let prune = !over.is_empty() || !left.is_empty();
-                let mut writes = vec![self.point_write(point_id)?];
+                let (point, holds) = self.point_write(point_id)?;
+                let mut writes = vec![point];
+                let known = plan.leaving.clone();
+                let release = retention::release(&records, &mut plan, &over, &holds).await?;
+                if plan.leaving != known {
+                    writes.push(put(kinds::PLAN, plan_id.as_str(), Some(version), &plan)?);
+                }
+                let prune = release || !over.is_empty() || !left.is_empty();
                 writes.extend(over);
                 (writes, prune.then_some(Work::Prune { group_id, plan_id }))
             }
             Work::Prune { .. } => {
                 let gone = |p: &&PointRemains| planning::forgotten(p, |task| view.output(task).is_some());
                 let expired = retention::expired(&records, &plan_id).await?;
-                let writes = expired.iter().filter(gone).flat_map(|p| retention::forget(&p.id));
-                (writes.collect(), None)
+                let forgotten = expired.iter().filter(gone).flat_map(|p| retention::forget(&p.id));
+                let mut writes: Vec<Write> = forgotten.collect();
+                let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
+                let known = plan.leaving.len();
+                plan.leaving
+                    .retain(|id, _| view.output(&planning::disable_key(id)).is_none());
+                if plan.leaving.len() != known {
+                    writes.push(put(kinds::PLAN, plan_id.as_str(), Some(version), &plan)?);
+                }
+                (writes, None)
             }
             Work::Unprotect { .. } => {
                 let points = retention::remains(&records, &plan_id).await?;
                 let mut writes: Vec<Write> = points.iter().flat_map(|p| retention::forget(&p.id)).collect();
                 writes.push(remove(kinds::PLAN, plan_id.as_str()));
+                writes.extend(super::follow::forget(&records, &plan_id).await?);
                 (writes, None)
             }
             Work::Recovery(_) | Work::Fence { .. } => (Vec::new(), None),
@@ -134,7 +151,8 @@ impl Runner {
         self.inner.records().find(kinds::PLAN, id).await?.ok_or_else(lost)
     }
 
-    fn point_write(&self, point_id: &PointId) -> Result<Write> {
+    /// The write of a new point, and the volumes it holds.
+    fn point_write(&self, point_id: &PointId) -> Result<(Write, BTreeSet<CloudId>)> {
         let view = &self.journal.view;
         let frozen = view.frozen.as_deref().ok_or_else(lost)?;
         let volumes = planning::point_volumes(&frozen.plan, point_id, |task| {
@@ -181,6 +199,7 @@ impl Runner {
             contents: std::collections::BTreeMap::new(),
         };
         point.manifest = manifest::of(&point)?;
-        put(kinds::POINT, point_id.as_str(), Some(0), &point)
+        let write = put(kinds::POINT, point_id.as_str(), Some(0), &point)?;
+        Ok((write, point.volumes.into_keys().collect()))
     }
 }

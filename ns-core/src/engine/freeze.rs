@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::provider::{ImageState, Role, Storage};
 use crate::store::{Write, version_conflict};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, rules};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
@@ -127,8 +127,8 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option
         return frozen.map(|f| ((*f).clone(), None)).ok_or_else(super::phases::lost);
     }
     let records = inner.records();
-    let plan: RecoveryPlan = records.get(kinds::PLAN, work.plan_id().as_str()).await?;
-    let group: ProtectionGroup = records.get(kinds::GROUP, work.group_id().as_str()).await?;
+    let mut plan: RecoveryPlan = records.get(kinds::PLAN, work.plan_id().as_str()).await?;
+    let mut group: ProtectionGroup = records.get(kinds::GROUP, work.group_id().as_str()).await?;
     let point = match work.recovery().map(|d| &d.data_point) {
         None | Some(DataPoint::LatestData) => None,
         Some(DataPoint::SpecificSnapshot { point_id }) => {
@@ -167,6 +167,7 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option
             return Err(version_conflict(kinds::POINT, id, None, 0));
         };
         manifest::check(&now)?;
+        rules::as_of(&mut group, &mut plan, &now);
         chosen = Some(put(kinds::POINT, id, Some(version), &now)?);
     }
     let source = inner.inventory(&group.source_cluster).await?;

@@ -90,6 +90,7 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
         .retain(|id, _| !(shared.contains_key(id) && moved.contains(id)));
     if left.is_empty() {
         writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
+        writes.extend(super::follow::forget(&inner.records(), &frozen.plan.id).await?);
         writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
         writes.push(remove(kinds::POINT_SCHEDULE, frozen.group.id.as_str()));
     } else {
@@ -136,6 +137,10 @@ fn offer(inner: &Inner, view: &JobView, frozen: &Frozen, recovered: &BTreeSet<&C
     let (group, mut plan) = part(inner, frozen, recovered);
     let moved = handed_over(view);
     plan.volumes.retain(|id, _| moved.contains(id));
+    if recovered.len() < frozen.group.instances.len() {
+        // They stay with the plan of those that were not recovered.
+        plan.leaving.clear();
+    }
     // One way back at a time: what led here is known to the journal.
     plan.home = None;
     let known = frozen.plan.home.as_ref();
@@ -189,6 +194,7 @@ async fn restore(inner: &Inner, frozen: &Frozen, home: &Home, back: &BTreeSet<&C
     if let Some((stayed, _)) = records.find::<RecoveryPlan>(kinds::PLAN, plan.id.as_str()).await? {
         plan.mapping.instances.extend(stayed.mapping.instances);
         plan.volumes.extend(stayed.volumes);
+        plan.leaving.extend(stayed.leaving);
         plan.version = plan.version.max(stayed.version);
     }
     plan.version += 1;

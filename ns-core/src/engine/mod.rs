@@ -10,6 +10,7 @@
 mod closing;
 mod effect;
 mod fences;
+mod follow;
 mod freeze;
 mod history;
 mod homecoming;
@@ -37,6 +38,7 @@ mod watch;
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
+pub(crate) use follow::{blocking, change, follow_sources, plan_of};
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source};
 pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;

@@ -68,7 +68,13 @@ impl Planner<'_> {
                     }
                     Ok(graph)
                 }
-                Work::Prune { plan_id, .. } => plan_prune(&retention::expired(&self.inner.records(), plan_id).await?),
+                Work::Prune { plan_id, .. } => {
+                    let records = self.inner.records();
+                    // What is released was marked when this work was made; what is marked never returns.
+                    let plan = records.find::<RecoveryPlan>(kinds::PLAN, plan_id.as_str()).await?;
+                    let plan = plan.map_or_else(|| frozen.plan.clone(), |(plan, _)| plan);
+                    plan_prune(&retention::expired(&records, plan_id).await?, &plan)
+                }
                 Work::Unprotect { plan_id, .. } => {
                     let mut plan = frozen.plan.clone();
                     if plan.volumes.is_empty() && !planted::is(Bug::ProtectForgets) {

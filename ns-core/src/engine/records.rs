@@ -6,7 +6,7 @@ use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanId, ProtectionGroup, RecoveryPlan,
+    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanChange, PlanId, ProtectionGroup, RecoveryPlan,
     RecoveryPoint, ReplicationId, Resource, queryable,
 };
 use crate::planning::PointRemains;
@@ -56,6 +56,7 @@ documents! {
     CLUSTER_EVENT: ClusterEvent = "cluster-event",
     GROUP: ProtectionGroup = "group",
     PLAN: RecoveryPlan = "plan",
+    PLAN_CHANGE: PlanChange = "plan-change",
     POINT: RecoveryPoint = "point",
     /// What is left of a recovery point that cannot be chosen any more, or never could: to be removed from both sides.
     EXPIRED: PointRemains = "expired-point",

@@ -6,11 +6,12 @@ use super::records::{Records, kinds, put, remove};
 use super::{Inner, group_inventory, manifest};
 use crate::Result;
 use crate::model::{
-    CloudId, DataPoint, GroupId, JobId, JobState, JobSummary, PlanId, PointId, RecoveryPlan, RecoveryPoint,
+    CloudId, DataPoint, GroupId, JobId, JobState, JobSummary, LeavingVolume, PlanId, PointId, RecoveryPlan,
+    RecoveryPoint,
 };
 use crate::planning::PointRemains;
 use crate::store::Write;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be removed of a plan's points: those over its count, and those that never came to be.
 pub(super) async fn expired(records: &Records, plan: &PlanId) -> Result<Vec<PointRemains>> {
@@ -84,22 +85,24 @@ pub(super) async fn narrow(
     Ok(writes)
 }
 
-/// The writes by which the oldest points make room for one more, when `keep` of a plan are kept. They fail with
-/// `store.version` when a job chooses one of them meanwhile.
-pub(super) async fn expire(inner: &Inner, group: &GroupId, plan: &PlanId, keep: u32) -> Result<Vec<Write>> {
+/// The writes by which the oldest points of a plan make room for one more. They fail with `store.version` when a job chooses
+/// one of them meanwhile.
+pub(super) async fn expire(inner: &Inner, group: &GroupId, plan: &RecoveryPlan) -> Result<Vec<Write>> {
     let records = inner.records();
+    let (leaving, keep, plan) = (&plan.leaving, plan.snapshot_retention, &plan.id);
     let mut points = records
         .all(kinds::POINT, |p: &RecoveryPoint| &p.plan_id == plan)
         .await?;
     points.sort_by_key(|p| p.taken_at);
-    let kept = usize::try_from(keep.max(1)).unwrap_or(usize::MAX) - 1;
-    let over = points.len().saturating_sub(kept);
+    let room = usize::try_from(keep.max(1)).unwrap_or(usize::MAX) - 1;
+    let over = points.len().saturating_sub(room);
     if over == 0 {
         return Ok(Vec::new());
     }
-    let used = in_use(inner, group).await?;
+    let mut kept = in_use(inner, group).await?;
+    kept.extend(last_with_vanished(leaving, &points));
     let mut writes = Vec::new();
-    for point in points.iter().take(over).filter(|p| !used.contains(&p.id)) {
+    for point in points.iter().take(over).filter(|p| !kept.contains(&p.id)) {
         let Some((point, version)) = records.find::<RecoveryPoint>(kinds::POINT, point.id.as_str()).await? else {
             continue;
         };
@@ -111,6 +114,37 @@ pub(super) async fn expire(inner: &Inner, group: &GroupId, plan: &PlanId, keep: 
         writes.push(remove(kinds::POINT, id));
     }
     Ok(writes)
+}
+
+/// The newest points that hold what vanished from the Source and nobody gave up; `points` are in the order of time.
+fn last_with_vanished<'a>(
+    leaving: &'a BTreeMap<CloudId, LeavingVolume>,
+    points: &'a [RecoveryPoint],
+) -> impl Iterator<Item = PointId> + use<'a> {
+    let vanished = leaving.iter().filter(|(_, l)| l.vanished).map(|(id, _)| id);
+    vanished.filter_map(|id| Some(points.iter().rev().find(|p| p.volumes.contains_key(id))?.id.clone()))
+}
+
+/// Marks what left a plan and no point needs any more, when these points are about to expire and `new` is about to exist: its
+/// replica is removed by the next [`Work::Prune`](crate::model::Work::Prune). Gives whether there is such.
+pub(super) async fn release(
+    records: &Records,
+    plan: &mut RecoveryPlan,
+    expired: &[Write],
+    new: &BTreeSet<CloudId>,
+) -> Result<bool> {
+    let goes = |id: &str| expired.iter().any(|w| matches!(w, Write::Remove { kind, id: gone } if kind == kinds::POINT && gone == id));
+    let kept = |p: &RecoveryPoint| p.plan_id == plan.id && !goes(p.id.as_str());
+    let mut needed: BTreeSet<CloudId> = new.clone();
+    for point in records.all::<RecoveryPoint>(kinds::POINT, kept).await? {
+        needed.extend(point.volumes.into_keys());
+    }
+    let mut any = false;
+    for (id, leaving) in &mut plan.leaving {
+        leaving.releasing |= !needed.contains(id);
+        any |= leaving.releasing;
+    }
+    Ok(any)
 }
 
 /// The points that unfinished jobs of a group have chosen.

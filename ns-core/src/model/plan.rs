@@ -91,6 +91,18 @@ pub struct ReplicatedVolume {
     pub target: StorageRef,
 }
 
+/// A volume that left a plan's group while its replica is still there (PG-17, PLAN-93).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingVolume {
+    /// As it was replicated.
+    pub volume: ReplicatedVolume,
+    /// Nobody took it out: the Source has it no more, or it was detached there. By mistake or by ransom, perhaps: the newest
+    /// recovery point that holds it is kept, whatever the retention count says, until the plan is updated by hand.
+    pub vanished: bool,
+    /// Its replica is being removed: no recovery point needs it.
+    pub releasing: bool,
+}
+
 /// A recovery plan (PLAN-01).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPlan {
@@ -112,6 +124,9 @@ pub struct RecoveryPlan {
     pub mapping: ResourceMapping,
     /// Replicated volumes by Source volume; filled by the initial mirroring (PLAN-14).
     pub volumes: BTreeMap<CloudId, ReplicatedVolume>,
+    /// Volumes that left the group and whose replicas are still there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: BTreeMap<CloudId, LeavingVolume>,
     /// Set on a plan that leads back after a failover: what it leads back to (OPEN-01).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<Home>,

@@ -2,7 +2,7 @@
 
 use super::query::queryable;
 use super::{
-    Cluster, ConnectionState, FieldValue, JobSummary, PointId, ProtectionGroup, RecoveryPlan, RecoveryPoint, SyncState,
+    Cluster, ConnectionState, FieldValue, JobSummary, PlanChange, PointId, ProtectionGroup, RecoveryPlan, RecoveryPoint, SyncState,
 };
 
 impl ConnectionState {
@@ -82,4 +82,11 @@ queryable! { JobSummary, id;
     "result" Text = |j| j.result.map(super::ResultCode::as_str),
     "owner_group_id" Text = |j| j.owner_group_id.as_ref().map(super::OwnerGroupId::as_str),
     "created_at" Time = |j| j.created_at,
+}
+
+queryable! { PlanChange, id;
+    "plan_id" Text = |c| c.plan_id.as_str(),
+    "version" Number = |c| c.version,
+    "at" Time = |c| c.at,
+    "actor" Text = |c| &c.actor,
 }

@@ -26,6 +26,7 @@ pub use forecast::{ActionKind, Forecast, History, Span, forecast};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{
+    disable_key,
     PointRemains, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name, point_volumes,
     replicated_volumes,
 };

@@ -283,13 +283,39 @@ pub fn forgotten(point: &PointRemains, done: impl Fn(&TaskKey) -> bool) -> bool 
     parts.all(|id| done(&TaskKey::new(format!("snapshot/{}/{id}", point.id))))
 }
 
-/// Plans the removal of recovery points over the retention count (PLAN-17).
+/// The task that ends the replication of a volume.
+#[must_use]
+pub fn disable_key(volume: &CloudId) -> TaskKey {
+    TaskKey::new(format!("disable/{volume}"))
+}
+
+/// Adds the end of the replication of volumes (REP-05), after what holds each has been cleared.
+fn disable<'a>(
+    graph: &mut TaskGraph,
+    volumes: impl Iterator<Item = &'a ReplicatedVolume>,
+    mut cleared: BTreeMap<&CloudId, Vec<TaskKey>>,
+) {
+    for v in volumes {
+        let after = cleared.remove(&v.volume_id).unwrap_or_default();
+        let disable = Action::DisableReplication {
+            replication_id: v.replication_id.clone(),
+            image: Some(v.source.clone()),
+        };
+        let key = graph.add(disable_key(&v.volume_id).to_string(), disable, &after);
+        graph.about_volume(&key, &v.volume_id);
+    }
+}
+
+/// Plans the removal of recovery points over the retention count (PLAN-17), and of the replicas that no point needs of volumes
+/// that left the plan (PLAN-93).
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_prune(points: &[PointRemains]) -> Result<TaskGraph> {
+pub fn plan_prune(points: &[PointRemains], plan: &RecoveryPlan) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
-    forget_points(&mut graph, points, Side::Source);
+    let cleared = forget_points(&mut graph, points, Side::Source);
+    let released = plan.leaving.values().filter(|l| l.releasing).map(|l| &l.volume);
+    disable(&mut graph, released, cleared);
     graph.in_order()?;
     Ok(graph)
 }
@@ -300,16 +326,9 @@ pub fn plan_prune(points: &[PointRemains]) -> Result<TaskGraph> {
 /// `Internal` for a cycle, which would be a fault of this function.
 pub fn plan_unprotect(plan: &RecoveryPlan, points: &[PointRemains]) -> Result<TaskGraph> {
     let mut graph = TaskGraph::default();
-    let mut cleared = forget_points(&mut graph, points, Side::Source);
-    for v in plan.volumes.values() {
-        let after = cleared.remove(&v.volume_id).unwrap_or_default();
-        let disable = Action::DisableReplication {
-            replication_id: v.replication_id.clone(),
-            image: Some(v.source.clone()),
-        };
-        let key = graph.add(format!("disable/{}", v.volume_id), disable, &after);
-        graph.about_volume(&key, &v.volume_id);
-    }
+    let cleared = forget_points(&mut graph, points, Side::Source);
+    let leaving = plan.leaving.values().map(|l| &l.volume);
+    disable(&mut graph, plan.volumes.values().chain(leaving), cleared);
     graph.in_order()?;
     Ok(graph)
 }

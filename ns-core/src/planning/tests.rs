@@ -166,6 +166,7 @@ fn plan() -> RecoveryPlan {
             instances: BTreeMap::from([(id("web"), after_db)]),
         },
         volumes: BTreeMap::from(volumes),
+        leaving: BTreeMap::new(),
         home: None,
         version: 1,
         created_at: jiff::Timestamp::UNIX_EPOCH,

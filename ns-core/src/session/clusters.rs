@@ -1,7 +1,7 @@
 //! Clusters: check, register, synchronise, read, delete.
 
 use super::Session;
-use crate::engine::{Providers, kinds, put, remove, sync_cluster};
+use crate::engine::{Providers, follow_sources, kinds, put, remove, sync_cluster};
 use crate::model::{
     Cluster, ClusterId, ConnectionState, Inventory, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
     SyncState,
@@ -246,7 +246,9 @@ impl Clusters<'_> {
     pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
         self.get(id).await?;
         self.session.may_change(Area::Clusters)?;
-        sync_cluster(&self.session.inner, id).await
+        let inventory = sync_cluster(&self.session.inner, id).await?;
+        follow_sources(&self.session.inner).await?;
+        Ok(inventory)
     }
 
     /// Looks whether a cluster answers and keeps the answer with it (CL-11).

@@ -177,6 +177,7 @@ impl Failback<'_> {
             target_cluster: offer.target_cluster.clone(),
             mapping: reversed_mapping(home, &group_inventory(here, &group.instances), there),
             volumes: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             home: Some(home.clone()),
             version: 1,
             created_at: now,

@@ -1,12 +1,13 @@
 //! Protection groups: which instances are recovered together.
 
 use super::Session;
-use crate::engine::{kinds, put, remove};
+use crate::engine::{blocking, change, kinds, plan_of, put, remove};
 use crate::model::{
-    CloudId, ClusterId, GroupId, Instance, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan, answer,
+    CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan, Work,
+    answer,
 };
 use crate::rules::Area;
-use crate::{Result, rules};
+use crate::{Error, ErrorKind, Result, rules};
 use std::collections::BTreeSet;
 
 /// What to protect.
@@ -28,6 +29,25 @@ pub struct GroupRequest {
     pub rto_minutes: u32,
     /// How often a recovery point is made, in minutes; none means by hand only.
     pub snapshot_interval_minutes: Option<u32>,
+}
+
+/// What is to be changed of a group (PG-15); none leaves it. Source and owner cannot be changed: make another group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupUpdate {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another text.
+    pub description: Option<String>,
+    /// All members from now on.
+    pub instances: Option<Vec<CloudId>>,
+    /// Another recovery point objective in minutes.
+    pub rpo_minutes: Option<u32>,
+    /// Another recovery time objective in minutes.
+    pub rto_minutes: Option<u32>,
+    /// Another interval of recovery points in minutes; none inside means by hand only.
+    pub snapshot_interval_minutes: Option<Option<u32>>,
+    /// With no members left the plan is deleted, and all its recovery points with it (PLAN-32): has to be said.
+    pub end_protection: bool,
 }
 
 /// See [`Session::protection_groups`].
@@ -80,6 +100,93 @@ impl ProtectionGroups<'_> {
             .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
             .await?;
         Ok(group)
+    }
+
+    /// Changes a group (PG-15). Its plan follows in the same moment where an instance is taken out (PG-17); an instance that is
+    /// added has to be mapped by an update of the plan, whose state is `Warning` until then (PG-16). With no members left
+    /// the plan is deleted (PLAN-32): the job that does it is given.
+    ///
+    /// # Errors
+    /// Those of [`ProtectionGroups::create`] for the group as it is to be (PG-19, PG-20); `Refused`, `group.jobs`, while a job
+    /// of the group exists, naming it (PG-18); `Refused`, `group.end_protection`, when the last member is taken out without
+    /// `end_protection`. Nothing is changed then.
+    pub async fn update(&self, id: &GroupId, update: GroupUpdate) -> Result<(ProtectionGroup, Option<JobId>)> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        self.get(id).await?;
+        self.session.may_change(Area::ProtectionGroups)?;
+        let (was, version) = records
+            .existing::<ProtectionGroup>(kinds::GROUP, id.as_str())
+            .await?;
+        let mut group = was.clone();
+        if let Some(name) = &update.name {
+            group.name = rules::normal_name(name);
+        }
+        group.description = update.description.unwrap_or(group.description);
+        group.instances = update.instances.unwrap_or(group.instances);
+        group.rpo_minutes = update.rpo_minutes.unwrap_or(group.rpo_minutes);
+        group.rto_minutes = update.rto_minutes.unwrap_or(group.rto_minutes);
+        group.snapshot_interval_minutes = (update.snapshot_interval_minutes).unwrap_or(group.snapshot_interval_minutes);
+        let now = inner.clock.now();
+        group.modified_at = now;
+        let cluster = self.session.cluster(&group.source_cluster).await?;
+        let inventory = inner.inventory(&group.source_cluster).await?;
+        let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
+        let jobs = blocking(&records, id, |_| false).await?;
+        let plan = plan_of(&records, id).await?;
+        if group.instances.is_empty() && !was.instances.is_empty() && let Some((plan, _)) = &plan {
+            return self.end_protection(plan, group, version, update.end_protection).await;
+        }
+        let facts = rules::GroupFacts {
+            source: &cluster,
+            inventory: &inventory,
+            groups: &others,
+            own_volume_groups: &BTreeSet::new(),
+            jobs: &jobs,
+        };
+        rules::check_group(&group, &facts)?;
+        if group.instances.len() > was.instances.len() {
+            let elsewhere = others.iter().filter(|g| g.id != group.id);
+            let protected = elsewhere.map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
+            rules::check_protected(inner.license.as_ref(), protected, now)?;
+        }
+        let mut writes = vec![put(kinds::GROUP, id.as_str(), Some(version), &group)?];
+        if let Some((mut plan, version)) = plan {
+            let parts = rules::follow(&mut plan, &group, &inventory, true);
+            if !parts.is_empty() {
+                writes.extend(change(inner, &mut plan, Some(version), &self.session.actor.name, parts)?);
+            }
+        }
+        records.commit(writes).await?;
+        Ok((group, None))
+    }
+
+    /// The last member is taken out: the plan goes (PLAN-32).
+    async fn end_protection(
+        &self,
+        plan: &RecoveryPlan,
+        group: ProtectionGroup,
+        version: u64,
+        said: bool,
+    ) -> Result<(ProtectionGroup, Option<JobId>)> {
+        if !said {
+            let message = "without members the group's plan is deleted, and all its recovery points with it";
+            return Err(Error::new(ErrorKind::Refused, "group.end_protection", message)
+                .with_field("end_protection")
+                .with("plan", &plan.id)
+                .with_remedy("set it if nothing of this group is to be recovered any more, or leave a member in"));
+        }
+        self.session.may_change(Area::Plans)?;
+        self.session.plans().check_delete(plan).await?;
+        let work = Work::Unprotect {
+            group_id: group.id.clone(),
+            plan_id: plan.id.clone(),
+        };
+        let record = put(kinds::GROUP, group.id.as_str(), Some(version), &group)?;
+        let job = (self.session.jobs())
+            .launch(work, &group.owner_group_id, vec![record])
+            .await?;
+        Ok((group, Some(job)))
     }
 
     /// One group.

@@ -2,10 +2,10 @@
 
 use super::Session;
 use crate::engine::kinds;
-use crate::engine::{Evidence, TwoWriters, VolumeEpoch, put, role_of};
+use crate::engine::{Evidence, TwoWriters, VolumeEpoch, blocking, change, put, role_of};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
-    Listing, ParentPolicy, PlanAssessment, PlanId, ProtectionGroup, Query, RecoveryPlan, ReplicationMode,
+    Listing, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query, RecoveryPlan, ReplicationMode,
     ResourceMapping, TaskKey, Work,
 };
 use crate::ports::with_deadline;
@@ -13,6 +13,7 @@ use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, 
 use crate::rules::Area;
 use crate::{Error, ErrorKind, Result, rules};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a plan is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,21 @@ pub struct PlanRequest {
     pub parent_policy: ParentPolicy,
     /// The mapping; [`Plans::suggest`] proposes one.
     pub mapping: ResourceMapping,
+}
+
+/// What is to be changed of a plan (PLAN-22). Its group and its Target cannot be: make another plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanUpdate {
+    /// Another name; none leaves it.
+    pub name: Option<String>,
+    /// Another count of recovery points; none leaves it. What is over it goes when the next point is made.
+    pub snapshot_retention: Option<u32>,
+    /// What to do with cloned volumes that are added; none leaves it.
+    pub parent_policy: Option<ParentPolicy>,
+    /// Another mapping, with boot plan and compute nodes; none leaves it.
+    pub mapping: Option<ResourceMapping>,
+    /// Only the Target's side of the mapping is changed, while the Source is down (PLAN-25).
+    pub source_may_be_down: bool,
 }
 
 /// See [`Session::plans`].
@@ -128,21 +144,9 @@ impl Plans<'_> {
     /// does not mirror or that is a replica itself.
     pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
         let inner = &self.session.inner;
-        let records = inner.records();
         let group = self.session.group(&request.group_id).await?;
         self.session.may_change(Area::Plans)?;
-        let mut source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
-        let mut target = self.session.cluster(&request.target_cluster).await?;
-        // Both are asked now: what is known of them may be as old as their registration.
-        let (at_source, at_target) = futures::future::join(self.look(&mut source), self.look(&mut target)).await;
-        let source_inventory = inner.inventory(&source.id).await?;
-        let target_inventory = inner.inventory(&target.id).await?;
-        let owned: Vec<_> = records
-            .all::<ProtectionGroup>(kinds::GROUP, |g| g.owner_group_id == group.owner_group_id)
-            .await?;
-        let existing = records
-            .all::<RecoveryPlan>(kinds::PLAN, |p| owned.iter().any(|g| g.id == p.group_id))
-            .await?;
+        self.session.cluster(&request.target_cluster).await?;
         let now = inner.clock.now();
         let plan = RecoveryPlan {
             id: PlanId::new(inner.ids.next()),
@@ -154,13 +158,51 @@ impl Plans<'_> {
             parent_policy: request.parent_policy,
             mapping: request.mapping,
             volumes: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             home: None,
             version: 1,
             created_at: now,
             modified_at: now,
         };
+        self.judge(&plan, &group, &[], false).await?;
+        let work = Work::Protect {
+            group_id: group.id,
+            plan_id: plan.id.clone(),
+            give_up: None,
+        };
+        let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
+        let job = self
+            .session
+            .jobs()
+            .launch(work, &group.owner_group_id, vec![record])
+            .await?;
+        Ok((plan, job))
+    }
+
+    /// Judges a plan as it is to be, by what both sides say now. Gives what is known of the Source.
+    async fn judge(
+        &self,
+        plan: &RecoveryPlan,
+        group: &ProtectionGroup,
+        jobs: &[JobId],
+        source_may_be_down: bool,
+    ) -> Result<Arc<Inventory>> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        let mut source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+        let mut target: Cluster = records.get(kinds::CLUSTER, plan.target_cluster.as_str()).await?;
+        // Both are asked now: what is known of them may be as old as their registration.
+        let (at_source, at_target) = futures::future::join(self.look(&mut source), self.look(&mut target)).await;
+        let source_inventory = inner.inventory(&source.id).await?;
+        let target_inventory = inner.inventory(&target.id).await?;
+        let owned: Vec<_> = records
+            .all::<ProtectionGroup>(kinds::GROUP, |g| g.owner_group_id == group.owner_group_id)
+            .await?;
+        let existing = records
+            .all::<RecoveryPlan>(kinds::PLAN, |p| owned.iter().any(|g| g.id == p.group_id))
+            .await?;
         let world = rules::PlanWorld {
-            group: &group,
+            group,
             source: rules::Site {
                 cluster: &source,
                 inventory: &source_inventory,
@@ -190,12 +232,12 @@ impl Plans<'_> {
         let inputs = rules::PlanInputs {
             world,
             plans: &existing,
-            jobs: &[],
-            source_may_be_down: false,
+            jobs,
+            source_may_be_down,
             target_free_bytes: None,
             replication,
         };
-        if let Err(refusal) = rules::check_plan(&plan, &inputs) {
+        if let Err(refusal) = rules::check_plan(plan, &inputs) {
             let causes = [at_source.err(), at_target.err()];
             let known = refusal.code() == "plan.cluster_inactive";
             let cause = causes.into_iter().flatten().next().filter(|_| known);
@@ -204,21 +246,88 @@ impl Plans<'_> {
                 None => refusal,
             });
         }
-        let storage = inner.providers(&source.id)?.storage;
-        let protected = crate::engine::group_inventory(&source_inventory, &group.instances);
-        crate::engine::cloned_images(inner, &storage, &protected, plan.replication_mode).await?;
+        // One that may be down and is cannot be looked at.
+        if at_source.is_ok() {
+            let storage = inner.providers(&source.id)?.storage;
+            let protected = crate::engine::group_inventory(&source_inventory, &group.instances);
+            crate::engine::cloned_images(inner, &storage, &protected, plan.replication_mode).await?;
+        }
+        Ok(source_inventory)
+    }
+
+    /// Changes a plan (PLAN-22). Whoever looks at a plan and updates it, even unchanged, says that it is right as it is (PLAN-24):
+    /// what vanished from the Source by itself is then given up with the recovery points that hold it. Instances and volumes that
+    /// were added to the group are replicated from now on (PLAN-23): the job that mirrors them is given, and a recovery point
+    /// follows it.
+    ///
+    /// # Errors
+    /// Those of [`Plans::create`] for the plan as it is to be (PLAN-25 … PLAN-27); `Refused`, `plan.jobs`, while a job of the
+    /// group exists, naming it (PLAN-28). Nothing is changed then.
+    pub async fn update(&self, id: &PlanId, update: PlanUpdate) -> Result<(RecoveryPlan, Option<JobId>)> {
+        let inner = &self.session.inner;
+        let records = inner.records();
+        self.get(id).await?;
+        self.session.may_change(Area::Plans)?;
+        let (was, version) = records.existing::<RecoveryPlan>(kinds::PLAN, id.as_str()).await?;
+        let group: ProtectionGroup = records.get(kinds::GROUP, was.group_id.as_str()).await?;
+        let mut plan = was.clone();
+        let mut fields = Vec::new();
+        let mut set = |name: &str, different: bool| {
+            if different {
+                fields.push(name.to_owned());
+            }
+        };
+        if let Some(name) = update.name {
+            plan.name = rules::normal_name(&name);
+            set("name", plan.name != was.name);
+        }
+        if let Some(count) = update.snapshot_retention {
+            plan.snapshot_retention = count;
+            set("snapshot_retention", count != was.snapshot_retention);
+        }
+        if let Some(policy) = update.parent_policy {
+            plan.parent_policy = policy;
+            set("parent_policy", policy != was.parent_policy);
+        }
+        if let Some(mapping) = update.mapping {
+            plan.mapping = mapping;
+            set("mapping", plan.mapping != was.mapping);
+        }
+        let jobs = blocking(&records, &group.id, |_| false).await?;
+        let inventory = self.judge(&plan, &group, &jobs, update.source_may_be_down).await?;
+        let mut parts = vec![PlanChangePart::Updated { fields }];
+        parts.extend(rules::follow(&mut plan, &group, &inventory, true));
+        for leaving in plan.leaving.values_mut() {
+            leaving.vanished = false;
+        }
+        let instances = group.instances.iter().filter_map(|id| inventory.instances.get(id));
+        let mut wanted = instances.flat_map(|i| &i.volume_ids);
+        let added = wanted.any(|id| !plan.volumes.contains_key(id));
+        let writes = change(inner, &mut plan, Some(version), &self.session.actor.name, parts)?;
+        let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+        if !added || source.connection == ConnectionState::Inactive {
+            records.commit(writes).await?;
+            return Ok((plan, None));
+        }
         let work = Work::Protect {
             group_id: group.id,
             plan_id: plan.id.clone(),
             give_up: None,
         };
-        let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
-        let job = self
-            .session
-            .jobs()
-            .launch(work, &group.owner_group_id, vec![record])
+        let job = (self.session.jobs())
+            .launch(work, &group.owner_group_id, writes)
             .await?;
-        Ok((plan, job))
+        Ok((plan, Some(job)))
+    }
+
+    /// What became of a plan, version by version: what operators changed, and how it followed its Source by itself (PLAN-60).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown plan; `Invalid` for a query that cannot be answered, naming its field.
+    pub async fn changes(&self, id: &PlanId, query: &Query) -> Result<Listing<PlanChange>> {
+        self.get(id).await?;
+        let of_plan = |c: &PlanChange| &c.plan_id == id;
+        self.session.listed(kinds::PLAN_CHANGE, query, of_plan).await
     }
 
     /// Asks a cluster how it is now; what is stored stays as it is.

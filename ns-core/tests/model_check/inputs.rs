@@ -117,6 +117,7 @@ pub fn frozen(layout: Layout) -> Frozen {
             instances: BTreeMap::new(),
         },
         volumes: volumes().map(|v| (id(v), replicated(v))).collect(),
+        leaving: BTreeMap::new(),
         home: None,
         version: 1,
         created_at: at,

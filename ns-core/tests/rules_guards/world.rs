@@ -383,6 +383,7 @@ pub fn plan() -> RecoveryPlan {
         volumes: ["web-root", "db-root", "db-data"]
             .map(|v| (id(v), replicated(v)))
             .into(),
+        leaving: BTreeMap::new(),
         home: None,
         version: 1,
         created_at: at(0),

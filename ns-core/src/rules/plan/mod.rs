@@ -3,11 +3,13 @@
 mod assess;
 mod boot;
 mod capacity;
+mod follow;
 mod mapping;
 mod networks;
 mod replication;
 
 pub use assess::{Mirroring, PlanFacts, assess};
+pub use follow::{as_of, follow, vanished};
 pub use mapping::{PlanFlag, PlanHole, plan_holes};
 
 use super::{Warning, check_new_name, first, invalid, no_jobs, refused};
