@@ -5,6 +5,7 @@
 
 mod actor;
 mod cluster;
+mod connection;
 mod event;
 mod group;
 mod home;
@@ -17,9 +18,11 @@ mod plan;
 mod point;
 mod query;
 mod record_fields;
+mod volume_metadata;
 
 pub use actor::*;
 pub use cluster::*;
+pub use connection::*;
 pub use event::*;
 pub use group::*;
 pub use home::*;
@@ -31,3 +34,4 @@ pub use plan::*;
 pub use point::*;
 pub(crate) use query::queryable;
 pub use query::*;
+pub use volume_metadata::*;

@@ -418,7 +418,7 @@ impl Plans<'_> {
 }
 
 /// Whether the storage `here` has the storage `there` as its peer.
-fn is_peer(here: &StorageReport, there: &StorageReport) -> bool {
+pub(super) fn is_peer(here: &StorageReport, there: &StorageReport) -> bool {
     here.peers
         .iter()
         .any(|peer| *peer == there.site_name || *peer == there.storage_id)
