@@ -154,8 +154,18 @@ async fn cl_02_cl_03_cl_08_a_connection_is_checked_without_being_kept_and_regist
 
     type Change = fn(&mut Connection);
     let mistakes: [(Change, ErrorKind, &str, &str); 9] = [
-        (|c| c.cloud.kind = "vsphere".into(), ErrorKind::Invalid, "connection.kind", "cloud.kind"),
-        (|c| c.storage.kind = String::new(), ErrorKind::Invalid, "connection.kind", "storage.kind"),
+        (
+            |c| c.cloud.kind = "vsphere".into(),
+            ErrorKind::Invalid,
+            "connection.kind",
+            "cloud.kind",
+        ),
+        (
+            |c| c.storage.kind = String::new(),
+            ErrorKind::Invalid,
+            "connection.kind",
+            "storage.kind",
+        ),
         (
             |c| c.cloud.settings = ConnectionSettings::new(),
             ErrorKind::Invalid,
@@ -211,7 +221,11 @@ async fn cl_02_cl_03_cl_08_a_connection_is_checked_without_being_kept_and_regist
 
     let cluster = clusters.add(request("seoul"), connection("a")).await.unwrap();
     assert_eq!(
-        (cluster.platform.as_str(), cluster.storage_kind.as_str(), cluster.connection),
+        (
+            cluster.platform.as_str(),
+            cluster.storage_kind.as_str(),
+            cluster.connection
+        ),
         ("simulated", "sim-rbd", ConnectionState::Active)
     );
     assert!(cluster.sync.complete_at().is_some(), "CL-09");
@@ -247,7 +261,10 @@ async fn cl_08_a_portal_learns_what_to_ask_for() {
     let halves: Vec<_> = connectors.iter().map(|c| (c.half, c.kind.as_str())).collect();
     assert_eq!(halves, [(Half::Cloud, "simulated"), (Half::Storage, "sim-rbd")]);
     let json = serde_json::to_value(&connectors[0].fields).unwrap();
-    assert_eq!(json[0], json!({"name": "site", "kind": "text", "required": true, "about": json[0]["about"]}));
+    assert_eq!(
+        json[0],
+        json!({"name": "site", "kind": "text", "required": true, "about": json[0]["about"]})
+    );
 }
 
 #[tokio::test]
@@ -258,7 +275,12 @@ async fn cl_22_sec_02_no_store_document_shows_a_secret_and_none_opens_for_anothe
     let connected = connection("a");
     assert!(!format!("{connected:?}").contains(PASSWORD));
     let a = session.clusters().add(request("seoul"), connected).await.unwrap().id;
-    let b = session.clusters().add(request("busan"), connection("b")).await.unwrap().id;
+    let b = session
+        .clusters()
+        .add(request("busan"), connection("b"))
+        .await
+        .unwrap()
+        .id;
     for (kind, id, body) in world.documents().await {
         for secret in [PASSWORD, SPARE] {
             assert!(!body.contains(secret), "{kind} {id}: {body}");
@@ -295,7 +317,11 @@ async fn cl_22_without_a_key_source_nothing_is_kept() {
     let engine = world.builder().build().unwrap();
     let session = anna(&engine);
     session.clusters().connect_and_check(&connection("a")).await.unwrap();
-    let error = session.clusters().add(request("seoul"), connection("a")).await.unwrap_err();
+    let error = session
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap_err();
     assert_eq!(
         refusal(&error),
         (ErrorKind::Refused, "connection.no_keys", Some("key_source"))
@@ -309,7 +335,12 @@ async fn cl_22_without_a_key_source_nothing_is_kept() {
 async fn cl_08_cl_11_a_new_engine_connects_by_itself_and_says_why_it_cannot() {
     let world = World::new();
     let first = world.engine(keys(1));
-    let id = anna(&first).clusters().add(request("seoul"), connection("a")).await.unwrap().id;
+    let id = anna(&first)
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
     first.shutdown().await;
 
     let second = world.engine(keys(1));
@@ -355,19 +386,28 @@ async fn cl_08_cl_11_a_new_engine_connects_by_itself_and_says_why_it_cannot() {
     fourth.attach(&id, providers);
     fourth.reconnect().await.unwrap();
     anna(&fourth).clusters().sync(&id).await.unwrap();
-    assert_eq!(anna(&fourth).clusters().probe(&id).await.unwrap(), ConnectionState::Active);
+    assert_eq!(
+        anna(&fourth).clusters().probe(&id).await.unwrap(),
+        ConnectionState::Active
+    );
     assert_eq!(anna(&fourth).clusters().get(&id).await.unwrap().inactive_because, None);
 }
 
 /// Keys that the host gives back later.
-#[derive(Debug, Default)]
-struct Shelf(std::sync::Mutex<Option<FixedKeys>>);
+#[derive(Debug, Clone, Default)]
+struct Shelf(Arc<std::sync::Mutex<Option<FixedKeys>>>);
 
-impl KeySource for Arc<Shelf> {
+impl KeySource for Shelf {
     fn current(&self) -> ns_core::Result<HostKey> {
         let keys = self.0.lock().unwrap();
         keys.as_ref().map_or_else(
-            || Err(Error::new(ErrorKind::Unavailable, "vault.away", "the vault does not answer")),
+            || {
+                Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "vault.away",
+                    "the vault does not answer",
+                ))
+            },
             KeySource::current,
         )
     }
@@ -380,10 +420,15 @@ impl KeySource for Arc<Shelf> {
 #[tokio::test]
 async fn cl_11_cl_24_what_could_not_be_connected_is_tried_again_and_comes_back() {
     let world = World::new();
-    let shelf = Arc::<Shelf>::default();
+    let shelf = Shelf::default();
     *shelf.0.lock().unwrap() = Some(keys(1));
     let first = world.engine(shelf.clone());
-    let id = anna(&first).clusters().add(request("seoul"), connection("a")).await.unwrap().id;
+    let id = anna(&first)
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
     first.shutdown().await;
     *shelf.0.lock().unwrap() = None;
 
@@ -449,7 +494,10 @@ async fn cl_15_cl_14_a_rotation_changes_the_secret_and_nothing_else() {
         .unwrap();
     let next = world.engine(keys(1));
     next.reconnect().await.unwrap();
-    assert_eq!(anna(&next).clusters().probe(&id).await.unwrap(), ConnectionState::Active);
+    assert_eq!(
+        anna(&next).clusters().probe(&id).await.unwrap(),
+        ConnectionState::Active
+    );
 }
 
 #[tokio::test]
@@ -457,21 +505,86 @@ async fn cl_15_cl_25_a_refused_rotation_changes_nothing() {
     let world = World::new();
     let engine = world.engine(keys(1));
     let session = anna(&engine);
-    let id = session.clusters().add(request("seoul"), connection("a")).await.unwrap().id;
+    let id = session
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
     let before = world.documents().await;
     let nothing = Secrets::new;
     let refused = [
-        (password("wrong"), password(NEW), ErrorKind::Denied, "connection.previous", "previous"),
-        (password("horse-17-stapl"), password(NEW), ErrorKind::Denied, "connection.previous", "previous"),
-        (password(PASSWORD).with("spare", "x"), password(NEW).with("spare", "y"), ErrorKind::Denied, "connection.previous", "previous"),
-        (nothing(), password(NEW), ErrorKind::Invalid, "connection.rotation", "previous"),
-        (nothing(), nothing(), ErrorKind::Invalid, "connection.rotation", "previous"),
-        (password(PASSWORD), nothing(), ErrorKind::Invalid, "connection.rotation", "new"),
-        (password(PASSWORD), password(""), ErrorKind::Invalid, "connection.rotation", "new"),
-        (password(PASSWORD), Secrets::new().with("spare", NEW), ErrorKind::Invalid, "connection.rotation", "new"),
-        (nothing().with("site", "a"), nothing().with("site", "b"), ErrorKind::Invalid, "connection.rotation", "new"),
+        (
+            password("wrong"),
+            password(NEW),
+            ErrorKind::Denied,
+            "connection.previous",
+            "previous",
+        ),
+        (
+            password("horse-17-stapl"),
+            password(NEW),
+            ErrorKind::Denied,
+            "connection.previous",
+            "previous",
+        ),
+        (
+            password(PASSWORD).with("spare", "x"),
+            password(NEW).with("spare", "y"),
+            ErrorKind::Denied,
+            "connection.previous",
+            "previous",
+        ),
+        (
+            nothing(),
+            password(NEW),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "previous",
+        ),
+        (
+            nothing(),
+            nothing(),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "previous",
+        ),
+        (
+            password(PASSWORD),
+            nothing(),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "new",
+        ),
+        (
+            password(PASSWORD),
+            password(""),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "new",
+        ),
+        (
+            password(PASSWORD),
+            Secrets::new().with("spare", NEW),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "new",
+        ),
+        (
+            nothing().with("site", "a"),
+            nothing().with("site", "b"),
+            ErrorKind::Invalid,
+            "connection.rotation",
+            "new",
+        ),
         // The endpoint does not take it.
-        (password(PASSWORD), password(NEW), ErrorKind::Unauthenticated, "sim.unauthenticated", "credentials"),
+        (
+            password(PASSWORD),
+            password(NEW),
+            ErrorKind::Unauthenticated,
+            "sim.unauthenticated",
+            "credentials",
+        ),
     ];
     for (previous, new, kind, code, field) in refused {
         for half in [Half::Cloud, Half::Storage] {
@@ -488,7 +601,9 @@ async fn cl_15_cl_25_a_refused_rotation_changes_nothing() {
     let spare = |text: &str| Secrets::new().with("spare", text);
     let rotate = async |session: &Session| {
         let clusters = session.clusters();
-        let error = clusters.rotate_credential(&id, Half::Cloud, &spare(SPARE), &spare(NEW)).await;
+        let error = clusters
+            .rotate_credential(&id, Half::Cloud, &spare(SPARE), &spare(NEW))
+            .await;
         refusal(&error.unwrap_err()).1.to_owned()
     };
     assert_eq!(rotate(&session).await, "cluster.rights");
@@ -506,7 +621,12 @@ async fn cl_15_cl_25_a_refused_rotation_changes_nothing() {
         cloud: world.sim.cloud("b"),
         storage: world.sim.storage("b"),
     };
-    let own = session.clusters().register(request("busan"), providers).await.unwrap().id;
+    let own = session
+        .clusters()
+        .register(request("busan"), providers)
+        .await
+        .unwrap()
+        .id;
     assert_eq!(session.clusters().connection(&own).await.unwrap(), None);
     let error = session
         .clusters()
@@ -531,7 +651,12 @@ async fn cl_15_another_engine_learns_of_a_rotation_within_a_probe_interval() {
     let (here, there) = (node("here"), node("there"));
     here.start().await.unwrap();
     there.start().await.unwrap();
-    let id = anna(&here).clusters().add(request("seoul"), connection("a")).await.unwrap().id;
+    let id = anna(&here)
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
     let interval = settings.probe_interval + Duration::from_secs(2);
     world.clock.sleep(interval).await;
     anna(&there).clusters().sync(&id).await.unwrap();
@@ -549,7 +674,10 @@ async fn cl_15_another_engine_learns_of_a_rotation_within_a_probe_interval() {
 
     anna(&here).clusters().delete(&id).await.unwrap();
     world.clock.sleep(interval).await;
-    assert_eq!(anna(&there).clusters().get(&id).await.unwrap_err().code(), "cluster.not_found");
+    assert_eq!(
+        anna(&there).clusters().get(&id).await.unwrap_err().code(),
+        "cluster.not_found"
+    );
     here.shutdown().await;
     there.shutdown().await;
 }
@@ -558,8 +686,18 @@ async fn cl_15_another_engine_learns_of_a_rotation_within_a_probe_interval() {
 async fn sec_02_everything_is_sealed_anew_once_and_old_keys_can_go() {
     let world = World::new();
     let first = world.engine(keys(1));
-    let a = anna(&first).clusters().add(request("seoul"), connection("a")).await.unwrap().id;
-    let b = anna(&first).clusters().add(request("busan"), connection("b")).await.unwrap().id;
+    let a = anna(&first)
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
+    let b = anna(&first)
+        .clusters()
+        .add(request("busan"), connection("b"))
+        .await
+        .unwrap()
+        .id;
     let engine = world.engine(keys(2).with_old(key(1)));
     engine.reconnect().await.unwrap();
     let session = anna(&engine);
@@ -574,7 +712,10 @@ async fn sec_02_everything_is_sealed_anew_once_and_old_keys_can_go() {
     world.tamper(&b, &damaged).await;
     let done = session.clusters().reseal_connections().await.unwrap();
     assert_eq!((done.resealed, done.current), (1, 0));
-    assert_eq!((&done.failed[0].0, done.failed[0].1.code.as_str()), (&b, "sealing.cannot_open"));
+    assert_eq!(
+        (&done.failed[0].0, done.failed[0].1.code.as_str()),
+        (&b, "sealing.cannot_open")
+    );
     assert_eq!(world.stored(&b).await, damaged);
     world.tamper(&b, &whole).await;
 
@@ -586,7 +727,10 @@ async fn sec_02_everything_is_sealed_anew_once_and_old_keys_can_go() {
     assert_eq!(world.documents().await, before, "again is nothing");
     for id in [&a, &b] {
         let info = session.clusters().connection(id).await.unwrap().unwrap();
-        assert_eq!((info.cloud.key_id.as_str(), info.storage.key_id.as_str()), ("key-2", "key-2"));
+        assert_eq!(
+            (info.cloud.key_id.as_str(), info.storage.key_id.as_str()),
+            ("key-2", "key-2")
+        );
     }
 
     let last = world.engine(keys(2));
@@ -603,7 +747,13 @@ async fn cl_19_a_deleted_cluster_leaves_no_connection_and_no_metadata() {
     let session = anna(&engine);
     let clusters = session.clusters();
     let id = clusters.add(request("seoul"), connection("a")).await.unwrap().id;
-    for entry in clusters.propose_volume_metadata(&id).await.unwrap().into_iter().map(in_volumes) {
+    for entry in clusters
+        .propose_volume_metadata(&id)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(in_volumes)
+    {
         clusters.enter_volume_metadata(&id, entry).await.unwrap();
     }
     assert!(!clusters.volume_metadata(&id).await.unwrap().is_empty());
@@ -646,7 +796,12 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
             };
             let entered = clusters.enter_volume_metadata(&here.id, entry.clone()).await.unwrap();
             assert_eq!(entered.paired_with, Some(there.id.clone()));
-            assert_eq!(entered.keyring, Some(KeyReference::Connection { secret: "password".into() }));
+            assert_eq!(
+                entered.keyring,
+                Some(KeyReference::Connection {
+                    secret: "password".into()
+                })
+            );
             // Entered again it takes the place of what there was.
             clusters.enter_volume_metadata(&here.id, entry).await.unwrap();
         }
@@ -659,7 +814,10 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
     println!("{:?}", types(&source.id).await);
     assert!(!types(&source.id).await.is_empty());
     for metadata in types(&source.id).await {
-        clusters.remove_volume_metadata(&source.id, &metadata.volume_type).await.unwrap();
+        clusters
+            .remove_volume_metadata(&source.id, &metadata.volume_type)
+            .await
+            .unwrap();
     }
     assert_eq!(types(&source.id).await, []);
 }
@@ -692,20 +850,52 @@ async fn cl_16_open_14_sec_15_metadata_is_verified_on_entry() {
     type Change = Box<dyn Fn(&mut VolumeMetadataRequest)>;
     let (itself, unknown) = (id.clone(), ClusterId::new("nobody"));
     let mistakes: [(Change, &str, &str); 10] = [
-        (Box::new(|m| m.volume_type = "tape".into()), "metadata.volume_type", "volume_type"),
-        (Box::new(|m| m.storage_kind = "nfs".into()), "metadata.storage_kind", "storage_kind"),
-        (Box::new(|m| m.storage_id = "sim-storage-b".into()), "metadata.storage_id", "storage_id"),
+        (
+            Box::new(|m| m.volume_type = "tape".into()),
+            "metadata.volume_type",
+            "volume_type",
+        ),
+        (
+            Box::new(|m| m.storage_kind = "nfs".into()),
+            "metadata.storage_kind",
+            "storage_kind",
+        ),
+        (
+            Box::new(|m| m.storage_id = "sim-storage-b".into()),
+            "metadata.storage_id",
+            "storage_id",
+        ),
         (Box::new(|m| m.pool = "scratch".into()), "metadata.pool", "pool"),
-        (Box::new(|m| m.keyring = Some(KeyReference::Host { name: SOME_KEY.into() })), "metadata.secret", "keyring"),
-        (Box::new(|m| m.client = Some(format!("neverstop {SOME_KEY}"))), "metadata.secret", "client"),
-        (Box::new(|m| m.mon_hosts = Some(vec![SOME_KEY.into()])), "metadata.secret", "mon_hosts"),
+        (
+            Box::new(|m| m.keyring = Some(KeyReference::Host { name: SOME_KEY.into() })),
+            "metadata.secret",
+            "keyring",
+        ),
+        (
+            Box::new(|m| m.client = Some(format!("neverstop {SOME_KEY}"))),
+            "metadata.secret",
+            "client",
+        ),
+        (
+            Box::new(|m| m.mon_hosts = Some(vec![SOME_KEY.into()])),
+            "metadata.secret",
+            "mon_hosts",
+        ),
         (
             Box::new(|m| m.keyring = Some(KeyReference::Connection { secret: "key".into() })),
             "metadata.secret_name",
             "keyring",
         ),
-        (Box::new(move |m| m.peer = Some(itself.clone())), "metadata.peer", "peer"),
-        (Box::new(move |m| m.peer = Some(unknown.clone())), "cluster.not_found", "peer"),
+        (
+            Box::new(move |m| m.peer = Some(itself.clone())),
+            "metadata.peer",
+            "peer",
+        ),
+        (
+            Box::new(move |m| m.peer = Some(unknown.clone())),
+            "cluster.not_found",
+            "peer",
+        ),
     ];
     for (change, code, field) in mistakes {
         let mut wrong = good.clone();
@@ -724,7 +914,11 @@ async fn cl_16_open_14_sec_15_metadata_is_verified_on_entry() {
     assert_eq!(clusters.volume_metadata(&id).await.unwrap(), []);
 
     let viewer = engine.session(Actor::member("vera", UserRole::Viewer, ["shop".into()]));
-    let error = viewer.clusters().enter_volume_metadata(&id, good.clone()).await.unwrap_err();
+    let error = viewer
+        .clusters()
+        .enter_volume_metadata(&id, good.clone())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "access.role");
     let entered = clusters.enter_volume_metadata(&id, good).await.unwrap();
     assert_eq!((entered.paired_with, entered.mon_hosts), (None, None));

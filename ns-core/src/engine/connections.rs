@@ -5,9 +5,7 @@
 //! neither give them to another cluster nor have them sent to another address.
 
 use super::{Inner, Providers};
-use crate::model::{
-    ClusterId, ConnectionInfo, ConnectionSettings, ConnectorField, ConnectorInfo, Half, HalfInfo,
-};
+use crate::model::{ClusterId, ConnectionInfo, ConnectionSettings, ConnectorField, ConnectorInfo, Half, HalfInfo};
 use crate::ports::with_deadline;
 use crate::provider::{Cloud, CloudConnector, Storage, StorageAccess, StorageConnector};
 use crate::rules::{self, Warning};
@@ -39,8 +37,14 @@ impl Connectors {
             kind: kind.to_owned(),
             fields,
         };
-        let clouds = self.clouds.values().map(|c| info(Half::Cloud, c.platform(), c.fields()));
-        let storages = self.storages.values().map(|c| info(Half::Storage, c.kind(), c.fields()));
+        let clouds = self
+            .clouds
+            .values()
+            .map(|c| info(Half::Cloud, c.platform(), c.fields()));
+        let storages = self
+            .storages
+            .values()
+            .map(|c| info(Half::Storage, c.kind(), c.fields()));
         clouds.chain(storages).collect()
     }
 
@@ -271,9 +275,14 @@ impl Inner {
         secrets: &Secrets,
     ) -> Result<Cloud> {
         let connect = self.connectors.cloud(kind)?.connect(settings, secrets);
-        with_deadline(&*self.clock, self.settings.reach_limit, "the cloud's connector", connect)
-            .await
-            .map_err(|e| e.with("of", Half::Cloud))
+        with_deadline(
+            &*self.clock,
+            self.settings.reach_limit,
+            "the cloud's connector",
+            connect,
+        )
+        .await
+        .map_err(|e| e.with("of", Half::Cloud))
     }
 
     /// A storage provider of settings and secrets, which were checked.
@@ -284,9 +293,14 @@ impl Inner {
         secrets: &Secrets,
     ) -> Result<Storage> {
         let connect = self.connectors.storage(kind)?.connect(settings, secrets);
-        with_deadline(&*self.clock, self.settings.reach_limit, "the storage's connector", connect)
-            .await
-            .map_err(|e| e.with("of", Half::Storage))
+        with_deadline(
+            &*self.clock,
+            self.settings.reach_limit,
+            "the storage's connector",
+            connect,
+        )
+        .await
+        .map_err(|e| e.with("of", Half::Storage))
     }
 
     /// The providers of a stored connection. A half whose secrets are those that `before` was made with is kept: a provider may

@@ -49,8 +49,7 @@ impl Inner {
 
     /// Takes the providers that the embedding program gives.
     pub(crate) fn attach(&self, cluster: &ClusterId, providers: Providers) {
-        self.attachments()
-            .insert(cluster.clone(), Attachment::Given(providers));
+        self.attachments().insert(cluster.clone(), Attachment::Given(providers));
     }
 
     /// Takes what came of a stored connection, unless the embedding program gave providers.
@@ -131,7 +130,10 @@ impl Inner {
         };
         let made = async {
             let stored: StoredConnection = read(record)?;
-            if before.as_ref().is_some_and(|(_, revisions)| *revisions == stored.revisions()) {
+            if before
+                .as_ref()
+                .is_some_and(|(_, revisions)| *revisions == stored.revisions())
+            {
                 return Ok::<_, Error>(None);
             }
             let providers = self.connect_stored(&id, &stored, before.as_ref()).await?;
@@ -174,11 +176,17 @@ impl Inner {
 
 /// The error of a cluster whose stored connection gives no providers: the cause, as it is, with what it means.
 fn unconnected(cluster: &ClusterId, why: &ErrorRecord) -> Error {
-    let message = format!("the stored connection of cluster {cluster} cannot be used: {}", why.message);
-    let error = Error::new(ErrorKind::Unavailable, why.code.clone(), message)
-        .with_field(why.field.clone().unwrap_or_else(|| "cluster_id".to_owned()))
-        .with_remedy(why.remedy.clone().unwrap_or_else(|| {
-            "correct what the message names; it is tried again every probe interval".to_owned()
-        }));
-    why.context.iter().fold(error, |error, (key, value)| error.with(key, value))
+    let message = format!(
+        "the stored connection of cluster {cluster} cannot be used: {}",
+        why.message
+    );
+    let error =
+        Error::new(ErrorKind::Unavailable, why.code.clone(), message)
+            .with_field(why.field.clone().unwrap_or_else(|| "cluster_id".to_owned()))
+            .with_remedy(why.remedy.clone().unwrap_or_else(|| {
+                "correct what the message names; it is tried again every probe interval".to_owned()
+            }));
+    why.context
+        .iter()
+        .fold(error, |error, (key, value)| error.with(key, value))
 }

@@ -161,9 +161,7 @@ impl ConnectionSettings {
 
     /// Every setting that is given, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .keys()
-            .filter_map(|name| Some((name.as_str(), self.get(name)?)))
+        self.0.keys().filter_map(|name| Some((name.as_str(), self.get(name)?)))
     }
 }
 

@@ -211,15 +211,15 @@ mod tests {
     #[test]
     fn cl_08_every_mistake_names_its_field() {
         let p = &["password"][..];
-        one(
-            &good().with("user", " "),
-            p,
-            "connection.required",
-            "settings.user",
-        );
+        one(&good().with("user", " "), p, "connection.required", "settings.user");
         one(&good(), &[], "connection.required", "secrets.password");
         one(&good().with("usr", "x"), p, "connection.unknown", "settings.usr");
-        one(&good(), &["password", "pasword"], "connection.unknown", "secrets.pasword");
+        one(
+            &good(),
+            &["password", "pasword"],
+            "connection.unknown",
+            "secrets.pasword",
+        );
         one(
             &good().with("token", "x"),
             p,

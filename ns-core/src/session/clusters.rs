@@ -380,7 +380,11 @@ impl Clusters<'_> {
             remove(kinds::CONNECTION, id.as_str()),
         ];
         let metadata = self.stored_metadata(id).await?;
-        writes.extend(metadata.iter().map(|m| remove(kinds::VOLUME_METADATA, &metadata_id(id, &m.volume_type))));
+        writes.extend(
+            metadata
+                .iter()
+                .map(|m| remove(kinds::VOLUME_METADATA, &metadata_id(id, &m.volume_type))),
+        );
         records.commit(writes).await?;
         inner.detach(id);
         Ok(())

@@ -192,13 +192,7 @@ impl Clusters<'_> {
     /// providers; `Invalid`, `connection.rotation`, when both do not name the same secrets, ones that are kept; `Denied`,
     /// `connection.previous`, when a previous one is not the one that is kept; those of [`Clusters::check`] for the new ones;
     /// `Refused`, `connection.other_storage`, when they lead to another storage; `Conflict` when somebody else rotated meanwhile.
-    pub async fn rotate_credential(
-        &self,
-        id: &ClusterId,
-        half: Half,
-        previous: &Secrets,
-        new: &Secrets,
-    ) -> Result<()> {
+    pub async fn rotate_credential(&self, id: &ClusterId, half: Half, previous: &Secrets, new: &Secrets) -> Result<()> {
         let cluster = self.get(id).await?;
         self.session.may_change(Area::Clusters)?;
         let inner = &self.session.inner;
@@ -216,7 +210,9 @@ impl Clusters<'_> {
             return Err(Error::new(ErrorKind::Denied, "connection.previous", message)
                 .with_field("previous")
                 .with("of", half)
-                .with_remedy("enter the secret that is in use; if it is lost, delete the cluster and register it again"));
+                .with_remedy(
+                    "enter the secret that is in use; if it is lost, delete the cluster and register it again",
+                ));
         }
         for (name, secret) in new.iter() {
             secrets.insert(name, secret.clone());

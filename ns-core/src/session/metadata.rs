@@ -3,9 +3,7 @@
 use super::clusters::Clusters;
 use super::plans::is_peer;
 use crate::engine::{StoredConnection, kinds, put, remove};
-use crate::model::{
-    Cluster, ClusterId, KeyReference, ReplicationMode, StorageRef, Volume, VolumeMetadata,
-};
+use crate::model::{Cluster, ClusterId, KeyReference, ReplicationMode, StorageRef, Volume, VolumeMetadata};
 use crate::provider::StorageReport;
 use crate::rules::Area;
 use crate::sealing::looks_like_a_secret;
@@ -201,21 +199,23 @@ impl Clusters<'_> {
         }
         let there = self.check_storage(&self.session.inner.providers(peer)?.storage).await?;
         if !is_peer(here, &there) && !is_peer(&there, here) {
-            return Err(refuse(format!("the storages of {} and {} are not paired", cluster.name, other.name)));
+            return Err(refuse(format!(
+                "the storages of {} and {} are not paired",
+                cluster.name, other.name
+            )));
         }
         if !there.pools.iter().any(|p| p == pool) {
-            return Err(refuse(format!("the storage of {} does not mirror the pool {pool}", other.name)));
+            return Err(refuse(format!(
+                "the storage of {} does not mirror the pool {pool}",
+                other.name
+            )));
         }
         Ok(())
     }
 }
 
 /// The pool of a type's volumes: the one that all of them lie in, or, when there are none, the only one of the storage.
-fn pool_of<'a>(
-    volume_type: &str,
-    volumes: impl Iterator<Item = &'a Volume>,
-    report: &StorageReport,
-) -> Option<String> {
+fn pool_of<'a>(volume_type: &str, volumes: impl Iterator<Item = &'a Volume>, report: &StorageReport) -> Option<String> {
     let pools: BTreeSet<&str> = volumes
         .filter(|volume| volume.volume_type == volume_type)
         .filter_map(|volume| volume.storage.as_ref().and_then(StorageRef::pool))
