@@ -188,7 +188,11 @@ fn keyring(user: &str, name: &str, secrets: &Secrets) -> Result<MemoryFile> {
             invalid(&field, "ceph.key", "not a key of Ceph's").with_remedy("give it as ceph auth get-key shows it")
         );
     }
-    let text = Zeroizing::new(format!("[client.{user}]\n\tkey = {key}\n"));
+    // Of its full size from the beginning: growing would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(user.len() + key.len() + 32));
+    for part in ["[client.", user, "]\n\tkey = ", key, "\n"] {
+        text.push_str(part);
+    }
     MemoryFile::new("ceph.keyring", text.as_bytes())
 }
 

@@ -170,37 +170,37 @@ async fn cl_02_cl_03_cl_08_a_connection_is_checked_without_being_kept_and_regist
             |c| c.cloud.settings = ConnectionSettings::new(),
             ErrorKind::Invalid,
             "connection.required",
-            "settings.site",
+            "cloud.settings.site",
         ),
         (
             |c| c.storage.settings = c.storage.settings.clone().with("sight", "a"),
             ErrorKind::Invalid,
             "connection.unknown",
-            "settings.sight",
+            "storage.settings.sight",
         ),
         (
             |c| c.cloud.settings = c.cloud.settings.clone().with("password", PASSWORD),
             ErrorKind::Invalid,
             "connection.secret_as_setting",
-            "settings.password",
+            "cloud.settings.password",
         ),
         (
             |c| c.cloud.secrets = password(""),
             ErrorKind::Invalid,
             "connection.required",
-            "secrets.password",
+            "cloud.secrets.password",
         ),
         (
             |c| c.cloud.settings = ConnectionSettings::new().with("site", "password=horse-17-staple"),
             ErrorKind::Invalid,
             "connection.secret_in_setting",
-            "settings.site",
+            "cloud.settings.site",
         ),
         (
             |c| c.storage.settings = ConnectionSettings::new().with("site", "z"),
             ErrorKind::Invalid,
             "sim.site",
-            "settings.site",
+            "storage.settings.site",
         ),
         (
             |c| c.storage.secrets = password(NEW),
@@ -246,7 +246,11 @@ async fn sec_08_an_http_address_needs_a_yes_and_gives_a_warning() {
     let error = session.clusters().connect_and_check(&plain).await.unwrap_err();
     assert_eq!(
         refusal(&error),
-        (ErrorKind::Invalid, "connection.plain_http", Some("settings.address"))
+        (
+            ErrorKind::Invalid,
+            "connection.plain_http",
+            Some("cloud.settings.address")
+        )
     );
     plain.cloud.settings = plain.cloud.settings.with("allow_http", "true");
     let report = session.clusters().connect_and_check(&plain).await.unwrap();
@@ -789,7 +793,7 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
                 (entry.storage_kind.as_str(), &entry.storage_id, entry.mode),
                 ("sim-rbd", &here.storage_id, ReplicationMode::Snapshot)
             );
-            assert_eq!(entry.client.as_deref(), Some("sim"));
+            assert_eq!((entry.pool.as_str(), entry.client.as_deref()), ("volumes", Some("sim")));
             let entry = VolumeMetadataRequest {
                 peer: Some(there.id.clone()),
                 ..in_volumes(entry)
@@ -811,7 +815,6 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
         let clusters = session.clusters();
         async move { clusters.volume_metadata(&id).await.unwrap() }
     };
-    println!("{:?}", types(&source.id).await);
     assert!(!types(&source.id).await.is_empty());
     for metadata in types(&source.id).await {
         clusters

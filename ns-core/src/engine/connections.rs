@@ -102,21 +102,35 @@ impl Connectors {
         let fields = self.fields(half, kind)?;
         let given = secrets.iter().filter(|(_, secret)| !secret.expose_secret().is_empty());
         rules::check_connection(&fields, settings, &given.map(|(name, _)| name).collect())
-            .map_err(|e| e.with("of", half))?;
+            .map_err(|e| of_half(e, half))?;
         if let Some((name, _)) = settings.iter().find(|(_, value)| looks_like_a_secret(value)) {
             let message = format!("the value of {name} looks as if a key or a password stood in it");
             return Err(Error::new(ErrorKind::Invalid, "connection.secret_in_setting", message)
-                .with_field(format!("settings.{name}"))
-                .with("of", half)
+                .with_field(format!("{half}.settings.{name}"))
                 .with_remedy("give it with the secrets: settings are shown to readers"));
         }
-        Ok(rules::connection_warnings(&fields, settings))
+        let warnings = rules::connection_warnings(&fields, settings).into_iter();
+        let of_half = |warning: Warning| Warning {
+            field: format!("{half}.{}", warning.field),
+            ..warning
+        };
+        Ok(warnings.map(of_half).collect())
     }
 
     /// What the settings of a storage say of the access to it (CL-16); nothing when its connector is not here.
     pub(crate) fn access(&self, kept: &StoredHalf) -> StorageAccess {
         let connector = self.storage(&kept.kind).ok();
         connector.map_or_else(StorageAccess::default, |c| c.access(&kept.settings))
+    }
+}
+
+/// An error about a field of one half, which both may have.
+fn of_half(error: Error, half: Half) -> Error {
+    match error.field().map(str::to_owned) {
+        Some(field) if field.starts_with("settings") || field.starts_with("secrets") => {
+            error.with_field(format!("{half}.{field}"))
+        }
+        _ => error.with("of", half),
     }
 }
 
@@ -282,7 +296,7 @@ impl Inner {
             connect,
         )
         .await
-        .map_err(|e| e.with("of", Half::Cloud))
+        .map_err(|e| of_half(e, Half::Cloud))
     }
 
     /// A storage provider of settings and secrets, which were checked.
@@ -300,7 +314,7 @@ impl Inner {
             connect,
         )
         .await
-        .map_err(|e| e.with("of", Half::Storage))
+        .map_err(|e| of_half(e, Half::Storage))
     }
 
     /// The providers of a stored connection. A half whose secrets are those that `before` was made with is kept: a provider may
