@@ -751,13 +751,7 @@ async fn cl_19_a_deleted_cluster_leaves_no_connection_and_no_metadata() {
     let session = anna(&engine);
     let clusters = session.clusters();
     let id = clusters.add(request("seoul"), connection("a")).await.unwrap().id;
-    for entry in clusters
-        .propose_volume_metadata(&id)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(in_volumes)
-    {
+    for entry in clusters.propose_volume_metadata(&id).await.unwrap() {
         clusters.enter_volume_metadata(&id, entry).await.unwrap();
     }
     assert!(!clusters.volume_metadata(&id).await.unwrap().is_empty());
@@ -766,13 +760,6 @@ async fn cl_19_a_deleted_cluster_leaves_no_connection_and_no_metadata() {
     assert_eq!(world.documents().await, []);
     engine.reconnect().await.unwrap();
     assert_eq!(clusters.get(&id).await.unwrap_err().code(), "cluster.not_found");
-}
-
-fn in_volumes(request: VolumeMetadataRequest) -> VolumeMetadataRequest {
-    VolumeMetadataRequest {
-        pool: "volumes".into(),
-        ..request
-    }
 }
 
 /// CL-23: the Source is authenticated and registered, then the Target, then the metadata of the one and of the other.
@@ -786,17 +773,24 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
     let source = clusters.add(request("seoul"), connection("a")).await.unwrap();
     clusters.connect_and_check(&connection("b")).await.unwrap();
     let target = clusters.add(request("busan"), connection("b")).await.unwrap();
+    let proposed = clusters.propose_volume_metadata(&source.id).await.unwrap();
+    assert!(!proposed.is_empty());
+    assert_eq!(
+        clusters.propose_volume_metadata(&target.id).await.unwrap(),
+        [],
+        "nothing lies there yet that would tell which of its pools is meant"
+    );
     for (here, there) in [(&source, &target), (&target, &source)] {
-        let proposed = clusters.propose_volume_metadata(&here.id).await.unwrap();
-        for entry in proposed {
+        for entry in proposed.clone() {
             assert_eq!(
-                (entry.storage_kind.as_str(), &entry.storage_id, entry.mode),
-                ("sim-rbd", &here.storage_id, ReplicationMode::Snapshot)
+                (entry.storage_kind.as_str(), entry.pool.as_str(), entry.mode),
+                ("sim-rbd", "volumes", ReplicationMode::Snapshot)
             );
-            assert_eq!((entry.pool.as_str(), entry.client.as_deref()), ("volumes", Some("sim")));
+            assert_eq!(entry.client.as_deref(), Some("sim"));
             let entry = VolumeMetadataRequest {
+                storage_id: here.storage_id.clone(),
                 peer: Some(there.id.clone()),
-                ..in_volumes(entry)
+                ..entry
             };
             let entered = clusters.enter_volume_metadata(&here.id, entry.clone()).await.unwrap();
             assert_eq!(entered.paired_with, Some(there.id.clone()));
@@ -809,13 +803,13 @@ async fn cl_16_cl_23_open_14_the_order_of_registration() {
             // Entered again it takes the place of what there was.
             clusters.enter_volume_metadata(&here.id, entry).await.unwrap();
         }
+        assert_eq!(clusters.volume_metadata(&here.id).await.unwrap().len(), proposed.len());
     }
     let types = |id: &ClusterId| {
         let id = id.clone();
         let clusters = session.clusters();
         async move { clusters.volume_metadata(&id).await.unwrap() }
     };
-    assert!(!types(&source.id).await.is_empty());
     for metadata in types(&source.id).await {
         clusters
             .remove_volume_metadata(&source.id, &metadata.volume_type)

@@ -515,7 +515,13 @@ async fn connections_that_are_kept() -> World {
             note: String::new(),
         };
         let id = clusters.add(request, connection).await.unwrap().id;
-        for entry in clusters.propose_volume_metadata(&id).await.unwrap() {
+        // The Target has no volumes that would tell its pool.
+        let source = pair.first().unwrap_or(&id);
+        for entry in clusters.propose_volume_metadata(source).await.unwrap() {
+            let entry = VolumeMetadataRequest {
+                storage_id: format!("sim-storage-{site}"),
+                ..entry
+            };
             let host = VolumeMetadataRequest {
                 mon_hosts: None,
                 client: None,
