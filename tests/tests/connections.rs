@@ -1,15 +1,19 @@
 //! Connections that the engine keeps itself: checked before they are registered, sealed, made again by an engine that was started
 //! anew or by another one on the store, rotated, sealed anew, gone with their cluster; and the metadata of volumes.
 
+use async_trait::async_trait;
 use ns_core::model::{
-    Actor, Cluster, ClusterId, ConnectionSettings, ConnectionState, Half, KeyReference, ReplicationMode, UserRole,
+    Actor, Cluster, ClusterId, ConnectionSettings, ConnectionState, ConnectorField, Half, KeyReference,
+    ReplicationMode, UserRole,
 };
 use ns_core::ports::Clock;
+use ns_core::provider::{Storage, StorageConnector};
 use ns_core::sealing::{FixedKeys, HostKey, KeySource, Secrets};
 use ns_core::session::{ClusterRequest, Connection, HalfConnection, VolumeMetadataRequest};
 use ns_core::sim::{Part, SimClock, SimWorld};
 use ns_core::store::{MemoryStore, Store, Write};
 use ns_core::{Engine, EngineBuilder, Error, ErrorKind, Providers, Session, Settings};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,7 +234,19 @@ async fn cl_02_cl_03_cl_08_a_connection_is_checked_without_being_kept_and_regist
     );
     assert!(cluster.sync.complete_at().is_some(), "CL-09");
     let taken = clusters.add(request("seoul"), connection("b")).await.unwrap_err();
-    assert_eq!(refusal(&taken), (ErrorKind::Conflict, "name.taken", Some("name")));
+    assert_eq!(
+        refusal(&taken),
+        (ErrorKind::Conflict, "name.taken", Some("name")),
+        "CL-05"
+    );
+    for (name, code) in [
+        ("", "name.length"),
+        ("a b", "name.characters"),
+        ("a:b", "name.characters"),
+    ] {
+        let error = clusters.add(request(name), connection("b")).await.unwrap_err();
+        assert_eq!(refusal(&error), (ErrorKind::Invalid, code, Some("name")), "CL-04");
+    }
     let info = clusters.connection(&cluster.id).await.unwrap().unwrap();
     assert_eq!(info.cloud.settings.get("site"), Some("a"));
     assert_eq!((info.cloud.secrets.len(), info.cloud.key_id.as_str()), (2, "key-1"));
@@ -641,6 +657,68 @@ async fn cl_15_cl_25_a_refused_rotation_changes_nothing() {
         refusal(&error),
         (ErrorKind::Refused, "connection.not_kept", Some("cluster_id"))
     );
+}
+
+/// Connects to the site of its settings, but for two passwords: one leads to another site, while the other is tried somebody
+/// else changes the connection.
+#[derive(Debug)]
+struct Detour {
+    sim: SimWorld,
+    store: Arc<MemoryStore>,
+}
+
+#[async_trait]
+impl StorageConnector for Detour {
+    fn kind(&self) -> &'static str {
+        "sim-rbd"
+    }
+    fn fields(&self) -> Vec<ConnectorField> {
+        StorageConnector::fields(&self.sim.connector())
+    }
+    async fn connect(&self, settings: &ConnectionSettings, secrets: &Secrets) -> ns_core::Result<Storage> {
+        match secrets.get("password").map(|p| p.expose_secret().to_owned()).as_deref() {
+            Some("elsewhere") => return Ok(self.sim.storage("b")),
+            Some("race") => {
+                for record in self.store.list("connection", None, 10).await? {
+                    let write = Write::Put {
+                        kind: record.kind,
+                        id: record.id,
+                        expected: None,
+                        body: record.body,
+                    };
+                    self.store.commit(vec![write]).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(self.sim.storage(settings.get("site").unwrap_or_default()))
+    }
+}
+
+#[tokio::test]
+async fn cl_15_a_rotation_that_leads_elsewhere_or_comes_second_changes_nothing() {
+    let world = World::new();
+    let detour = Detour {
+        sim: world.sim.clone(),
+        store: world.store.clone(),
+    };
+    let builder = world.builder().key_source(Arc::new(keys(1)));
+    let engine = builder.storage_connector(Arc::new(detour)).build().unwrap();
+    let session = anna(&engine);
+    let clusters = session.clusters();
+    let id = clusters.add(request("seoul"), connection("a")).await.unwrap().id;
+    let before = world.documents().await;
+    for (new, kind, code) in [
+        ("elsewhere", ErrorKind::Refused, "connection.other_storage"),
+        ("race", ErrorKind::Conflict, "store.version"),
+    ] {
+        let error = clusters
+            .rotate_credential(&id, Half::Storage, &password(PASSWORD), &password(new))
+            .await
+            .unwrap_err();
+        assert_eq!((refusal(&error).0, refusal(&error).1), (kind, code));
+        assert_eq!(world.documents().await, before);
+    }
 }
 
 #[tokio::test]
