@@ -1,9 +1,9 @@
 //! Ceph RBD mirroring as a storage provider of NeverStop.
 //!
-//! One [`Ceph`] stands for one cluster. It implements [`ns_core::provider::StorageProvider`] with the `rbd`, `rados` and
+//! One [`Ceph`] stands for one cluster; [`CephConnector`] makes it of settings and secrets that the engine keeps. It implements [`ns_core::provider::StorageProvider`] with the `rbd`, `rados` and
 //! `ceph` commands of the distribution: each call is a child process with a deadline, a bounded number run at a time, and
 //! what happened is judged by exit code and by facts read back, never by English text. Secrets reach the commands through
-//! files and standard input only.
+//! files, on disk or in memory, and standard input only.
 //!
 //! From the outside in: `provider` (the port), one module per family of verbs (`replicate`, `points`, `roles`, `clones`,
 //! `status`, `pairing`, `check`, [`schedule`](Ceph::schedules)), then `rbd` (what we ask the cluster, as typed calls: the
@@ -16,9 +16,11 @@ mod check;
 mod clones;
 mod command;
 mod config;
+mod connector;
 mod facts;
 mod journal;
 mod mark;
+mod memory_file;
 mod outcome;
 mod pairing;
 mod points;
@@ -31,6 +33,7 @@ mod spec;
 mod status;
 
 pub use config::{AdminUser, CephConfig, DaemonControl, Limits, PoolRef, Programs};
+pub use connector::CephConnector;
 pub use provider::Ceph;
 pub use schedule::Schedule;
 pub use spec::ImageSpec;

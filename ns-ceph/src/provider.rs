@@ -1,6 +1,7 @@
 //! The port: each verb is one line here and lives with its family.
 
 use crate::config::{CephConfig, PoolRef};
+use crate::memory_file::MemoryFile;
 use crate::rbd::Rbd;
 use crate::spec::ImageSpec;
 use async_trait::async_trait;
@@ -14,6 +15,9 @@ use ns_core::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// What this kind of storage is called.
+pub(crate) const KIND: &str = "ceph-rbd";
 
 /// One Ceph cluster with RBD mirroring.
 #[derive(Debug)]
@@ -41,12 +45,22 @@ impl Ceph {
     /// As [`Ceph::new`].
     pub fn with_clock(config: CephConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         config.validate()?;
-        Ok(Self {
-            rbd: Arc::new(Rbd::new(config)),
+        Ok(Self::of(Rbd::new(config, Vec::new()), clock))
+    }
+
+    /// The same, with files that the configuration names and that are in memory only.
+    pub(crate) fn with_files(config: CephConfig, files: Vec<MemoryFile>) -> Result<Self> {
+        config.validate()?;
+        Ok(Self::of(Rbd::new(config, files), Arc::new(SystemClock)))
+    }
+
+    fn of(rbd: Rbd, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            rbd: Arc::new(rbd),
             clock,
             tokens: Mutex::default(),
             daemon_holders: Arc::default(),
-        })
+        }
     }
 
     /// The configuration it was made with.
@@ -112,7 +126,7 @@ pub(crate) fn refuse_unreplicated(image: &ImageSpec, role: Role) -> Result<()> {
 #[async_trait]
 impl StorageProvider for Ceph {
     fn kind(&self) -> &'static str {
-        "ceph-rbd"
+        KIND
     }
     fn capabilities(&self) -> StorageCapabilities {
         StorageCapabilities::new(vec![ReplicationMode::Snapshot, ReplicationMode::Journal], true)

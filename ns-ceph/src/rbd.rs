@@ -5,6 +5,7 @@ use crate::command::{Call, Effect, Input, Output, Runner};
 use crate::config::{CephConfig, PoolRef};
 use crate::facts::{Child, ImageUse, Info, MirrorStatus, PoolInfo, PoolStatus, Snap, parse};
 use crate::journal::Journal;
+use crate::memory_file::MemoryFile;
 use crate::outcome::{Done, INVALID, NOT_FOUND};
 use crate::spec::ImageSpec;
 use ns_core::provider::Content;
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub(crate) struct Rbd {
     pub(crate) config: CephConfig,
     runner: Runner,
+    /// What the configuration names and is in memory only; a command may run as long as this is there.
+    _files: Vec<MemoryFile>,
 }
 
 /// As whom a call is made.
@@ -42,9 +45,13 @@ macro_rules! args {
 pub(crate) use args;
 
 impl Rbd {
-    pub(crate) fn new(config: CephConfig) -> Self {
+    pub(crate) fn new(config: CephConfig, files: Vec<MemoryFile>) -> Self {
         let runner = Runner::new(config.limits.parallel);
-        Self { config, runner }
+        Self {
+            config,
+            runner,
+            _files: files,
+        }
     }
 
     // ---- images

@@ -2,10 +2,11 @@
 //! what it makes of silence. What real clusters answer is tested in the lab.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ns_ceph::{AdminUser, Ceph, CephConfig, DaemonControl, Limits, PoolRef, Programs};
+use ns_ceph::{AdminUser, Ceph, CephConfig, CephConnector, DaemonControl, Limits, PoolRef, Programs};
 use ns_core::ErrorKind;
-use ns_core::model::{ReplicationMode, StorageRef};
-use ns_core::provider::{Decision, PairingOffer, StorageProvider, Token};
+use ns_core::model::{ConnectionSettings, ReplicationMode, StorageRef};
+use ns_core::provider::{Decision, PairingOffer, StorageConnector, StorageProvider, Token};
+use ns_core::sealing::Secrets;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,9 @@ impl Fake {
             r#"#!/bin/sh
 cd "{}"
 echo "{name} $*" >> full
-while [ $# -gt 0 ]; do case "$1" in --conf|--id|--keyring|--*timeout) shift 2;; *) break;; esac; done
+while [ $# -gt 0 ]; do case "$1" in
+  --conf) CONF="$2"; shift 2;; --keyring) KEYRING="$2"; shift 2;; --id|--*timeout) shift 2;; *) break;;
+esac; done
 ARGS="$*"
 echo "{name} $ARGS" >> log
 {body}
@@ -411,4 +414,53 @@ async fn what_must_not_reach_a_command() {
         "{:?}",
         fake.log()
     );
+}
+
+/// The commands of a provider that was made of settings and secrets read the key, which no argument, environment or file on
+/// disk has.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn cl_22_sec_02_a_key_of_a_connection_reaches_the_commands_and_nothing_else() {
+    const SOME_KEY: &str = "AQAJCQkJCQkJCRAAKCkqKywtLi8wMTIzNDU2Nw==";
+    let fake = Fake::new("exit 2");
+    // Whether it was there is noted, not what it was.
+    let expected = format!("[client.neverstop]\n\tkey = {SOME_KEY}\n");
+    let digest = |text: &str| {
+        format!(
+            "{} {}",
+            text.len(),
+            text.bytes().fold(0_u32, |sum, b| sum + u32::from(b))
+        )
+    };
+    let look = r#"
+sum() { od -An -v -tu1 "$1" | tr -s ' ' '\n' | awk 'NF { n++; s += $1 } END { print n, s }'; }
+sum "$KEYRING" >> seen; sum "$CONF" >> seen; env >> environment
+echo 11111111-fsid"#;
+    fake.script("ceph", look);
+    let programs = Programs {
+        rbd: fake.path("rbd"),
+        rados: fake.path("rados"),
+        ceph: fake.path("ceph"),
+    };
+    let settings = ConnectionSettings::new()
+        .with("mon_host", "10.0.0.1,10.0.0.2")
+        .with("user", "neverstop")
+        .with("pools", "volumes")
+        .with("site_name", "site-a");
+    let connector = CephConnector::new().with_programs(programs);
+    let storage = connector
+        .connect(&settings, &Secrets::new().with("key", SOME_KEY))
+        .await
+        .unwrap();
+    let _ = storage.check().await;
+    let seen = fs::read_to_string(fake.path("seen")).unwrap();
+    let conf = "[global]\nmon_host = 10.0.0.1,10.0.0.2\n";
+    assert_eq!(
+        seen.lines().take(2).collect::<Vec<_>>(),
+        [digest(&expected), digest(conf)]
+    );
+    for entry in fs::read_dir(fake.dir.path()).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(SOME_KEY), "{text}");
+    }
 }

@@ -27,7 +27,7 @@ pub mod store;
 
 mod error;
 
-pub use engine::{Engine, Providers, Settings};
+pub use engine::{Engine, EngineBuilder, Providers, Settings};
 pub use error::{Error, ErrorKind, ErrorRecord, Result};
 pub use model::Actor;
 pub use session::Session;

@@ -175,6 +175,11 @@ fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
         .with("cloud", name)
         .with_remedy("name one of the clouds in the file")
     })?;
+    self::section(section)
+}
+
+/// The configuration of a cloud's section.
+pub(crate) fn section(section: Value) -> Result<OpenStackConfig> {
     // serde's message could quote a value; the kind of mistake is enough.
     let cloud: Cloud = serde_json::from_value(section).map_err(|_| {
         invalid("clouds", "clouds_yaml.form", "a value of the cloud has the wrong form")

@@ -1,7 +1,7 @@
 //! The cloud provider for OpenStack: Keystone, Nova, Placement, Neutron and Cinder behind
 //! [`ns_core::provider::CloudProvider`].
 //!
-//! A thin client of its own on HTTP: `config` says where, `auth`, `session` and `call` log in and call, `error` tells what a
+//! A thin client of its own on HTTP: `config` says where, `connector` makes that of what the engine keeps, `auth`, `session` and `call` log in and call, `error` tells what a
 //! refusal means, `paging` lists; `inventory` reads, `create` makes and removes, `volume` turns storage images into volumes
 //! and back, `notices` listens to what the cloud tells of itself, `mark` says where tokens are kept. It knows no job and no
 //! plan.
@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod clouds_yaml;
 mod config;
+mod connector;
 mod create;
 mod error;
 mod inventory;
@@ -25,5 +26,6 @@ mod testing;
 mod volume;
 
 pub use config::{Auth, Domain, Interface, OpenStackConfig, Project, Timing};
+pub use connector::OpenStackConnector;
 pub use notices::NotificationConfig;
 pub use provider::OpenStack;

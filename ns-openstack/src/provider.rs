@@ -11,6 +11,9 @@ use ns_core::provider::{
 };
 use ns_core::{Error, ErrorKind, Result};
 
+/// What this platform is called.
+pub(crate) const PLATFORM: &str = "openstack";
+
 /// An OpenStack cloud.
 ///
 /// ```no_run
@@ -44,7 +47,7 @@ impl OpenStack {
 #[async_trait]
 impl CloudProvider for OpenStack {
     fn platform(&self) -> &'static str {
-        "openstack"
+        PLATFORM
     }
 
     fn capabilities(&self) -> CloudCapabilities {

@@ -10,21 +10,26 @@
 
 mod life_kit;
 
-use life_kit::World;
+use life_kit::{Recorder, World};
 use ns_core::engine::{DOCUMENTS, reread};
 use ns_core::journal::{Event, JobView, verify};
 use ns_core::model::{
-    ExecutionType, ForceRight, JobId, JobOperation, JobState, JobSummary, ReplicationMode, ResultCode,
+    ClusterId, ConnectionSettings, ExecutionType, ForceRight, Half, JobId, JobOperation, JobState, JobSummary,
+    KeyReference, ReplicationMode, ResultCode,
 };
-use ns_core::ports::Clock;
-use ns_core::session::{JobRequest, OperationRequest, ReprotectRequest};
-use ns_core::sim::{Effect, Fault, Part};
+use ns_core::ports::{Clock, SequentialIds};
+use ns_core::sealing::{FixedKeys, HostKey, Secrets};
+use ns_core::session::{
+    ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, VolumeMetadataRequest,
+};
+use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
 use ns_core::store::{JournalLine, Store};
 use ns_core::{Actor, Engine, ErrorKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn corpus() -> PathBuf {
@@ -84,8 +89,10 @@ fn folders() -> Vec<PathBuf> {
 }
 
 fn files(folder: &Path, ending: &str) -> Vec<(String, PathBuf)> {
+    // A version that brought nothing new of a form has no folder for it.
     let mut found: Vec<_> = fs::read_dir(folder)
-        .unwrap()
+        .into_iter()
+        .flatten()
         .filter_map(|f| {
             let path = f.unwrap().path();
             let name = path.file_name()?.to_str()?.strip_suffix(ending)?.to_owned();
@@ -186,6 +193,7 @@ async fn write() {
         ("disaster", disaster_and_failback().await),
         ("partial", partial_failover().await),
         ("returned", a_source_that_returns().await),
+        ("connected", connections_that_are_kept().await),
     ] {
         keep(&folder, name, &world, &mut documents).await;
         world.engine.shutdown().await;
@@ -466,6 +474,92 @@ async fn partial_failover() -> World {
     assert_eq!(retried.result, Some(ResultCode::Success));
     end(&world, &job, JobOperation::Confirm).await;
     world
+}
+
+/// Clusters whose connections the engine keeps, rotated, with metadata of their volumes; one that cannot be opened any more.
+async fn connections_that_are_kept() -> World {
+    let clock = SimClock::new();
+    let sim = SimWorld::new(Arc::new(clock.clone()), 7);
+    let sample = sim.sample_group(2).unwrap();
+    let (store, ids) = (Arc::<Recorder>::default(), Arc::new(SequentialIds::default()));
+    let engine = |key: u8| {
+        let connector = Arc::new(sim.connector());
+        let keys = FixedKeys::new(HostKey::new(format!("key-{key}"), &[key; 32]));
+        Engine::builder(store.clone())
+            .clock(Arc::new(clock.clone()))
+            .ids(ids.clone())
+            .cloud_connector(connector.clone())
+            .storage_connector(connector)
+            .key_source(Arc::new(keys))
+            .build()
+            .unwrap()
+    };
+    let first = engine(1);
+    let session = first.session(Actor::admin("anna"));
+    let clusters = session.clusters();
+    let mut pair: Vec<ClusterId> = Vec::new();
+    let secret = |text: &str| Secrets::new().with("password", text);
+    for site in ["a", "b"] {
+        let half = |kind: &str| HalfConnection {
+            kind: kind.into(),
+            settings: ConnectionSettings::new().with("site", site),
+            secrets: secret("horse-17").with("spare", "cow-4"),
+        };
+        let connection = Connection {
+            cloud: half("simulated"),
+            storage: half("sim-rbd"),
+        };
+        let request = ClusterRequest {
+            name: format!("site-{site}"),
+            owner_group_id: "ops".into(),
+            note: String::new(),
+        };
+        let id = clusters.add(request, connection).await.unwrap().id;
+        // The Target has no volumes that would tell its pool.
+        let source = pair.first().unwrap_or(&id);
+        for entry in clusters.propose_volume_metadata(source).await.unwrap() {
+            let entry = VolumeMetadataRequest {
+                storage_id: format!("sim-storage-{site}"),
+                ..entry
+            };
+            let host = VolumeMetadataRequest {
+                mon_hosts: None,
+                client: None,
+                keyring: Some(KeyReference::Host {
+                    name: "vault:ceph".into(),
+                }),
+                ..entry.clone()
+            };
+            let paired = VolumeMetadataRequest {
+                peer: pair.first().cloned(),
+                ..entry.clone()
+            };
+            let bare = VolumeMetadataRequest {
+                keyring: None,
+                mode: ReplicationMode::Journal,
+                ..entry
+            };
+            for entry in [host, bare, paired] {
+                clusters.enter_volume_metadata(&id, entry).await.unwrap();
+            }
+        }
+        pair.push(id);
+    }
+    clusters
+        .rotate_credential(&pair[0], Half::Storage, &secret("horse-17"), &secret("horse-18"))
+        .await
+        .unwrap();
+    first.shutdown().await;
+    let engine = engine(2);
+    engine.reconnect().await.unwrap();
+    World {
+        sim,
+        clock,
+        store,
+        ids,
+        engine,
+        sample,
+    }
 }
 
 async fn a_source_that_returns() -> World {

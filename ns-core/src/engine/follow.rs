@@ -29,7 +29,9 @@ async fn follow_source(inner: &Inner, id: &GroupId) -> Result<()> {
     let Some((mut group, group_version)) = records.find::<ProtectionGroup>(kinds::GROUP, id.as_str()).await? else {
         return Ok(());
     };
-    let source = records.find::<Cluster>(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+    let source = records
+        .find::<Cluster>(kinds::CLUSTER, group.source_cluster.as_str())
+        .await?;
     let known = |c: &Cluster| c.connection == ConnectionState::Active && c.sync.complete_at().is_some();
     if !source.is_some_and(|(c, _)| known(&c)) {
         return Ok(());

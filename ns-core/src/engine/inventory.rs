@@ -13,7 +13,7 @@ use crate::model::{
     ResourceKind,
 };
 use crate::store::Write;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, ErrorRecord, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -333,15 +333,31 @@ impl Inner {
         Ok(writes)
     }
 
-    /// Keeps whether a cluster answers, and tells of it when that changed (CL-11, EVT-01); whether it did.
-    pub(crate) async fn set_connection(&self, id: &ClusterId, state: ConnectionState) -> Result<bool> {
+    /// Keeps whether a cluster answers, why not if it does not, and tells of it when that changed (CL-11, EVT-01); whether it
+    /// did. Another reason for the same state is kept and not told.
+    pub(crate) async fn set_connection(&self, id: &ClusterId, looked: &Result<()>) -> Result<bool> {
+        let (state, why) = match looked {
+            Ok(()) => (ConnectionState::Active, None),
+            Err(error) => (ConnectionState::Inactive, Some(error.to_record())),
+        };
         loop {
             let (mut cluster, cluster_version) =
                 self.records().existing::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
-            if cluster.connection == state {
+            let code = |why: &Option<ErrorRecord>| why.as_ref().map(|error| error.code.clone());
+            let changed = cluster.connection != state;
+            // What else an error says may be another with each look, and is not worth a write.
+            if !changed && code(&cluster.inactive_because) == code(&why) {
                 return Ok(false);
             }
             cluster.connection = state;
+            cluster.inactive_because.clone_from(&why);
+            if !changed {
+                let write = put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?;
+                match self.records().commit(vec![write]).await {
+                    Err(e) if e.kind() == ErrorKind::Conflict => continue,
+                    result => return result.map(|()| false),
+                }
+            }
             let (mut head, version) = self.head(id).await?;
             let change = match state {
                 ConnectionState::Active => ClusterChange::Connected,

@@ -8,6 +8,7 @@
 //! What users call is in [`crate::session`].
 
 mod closing;
+mod connections;
 mod effect;
 mod fences;
 mod follow;
@@ -23,6 +24,7 @@ mod monitor;
 mod outcome;
 mod phases;
 mod planner;
+mod reconnect;
 mod records;
 mod remains;
 mod remote;
@@ -38,6 +40,7 @@ mod watch;
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::Settings;
 
+pub(crate) use connections::{StoredConnection, StoredHalf};
 pub(crate) use follow::{blocking, change, follow_sources, plan_of};
 pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, reach_source};
 pub(crate) use history::history;
@@ -54,11 +57,14 @@ pub(crate) use watch::{TwoWriters, role_of};
 use crate::model::Actor;
 use crate::model::{ClusterId, JobId, JobState, License};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
-use crate::provider::{Cloud, Fencing, Storage};
+use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
+use crate::sealing::KeySource;
 use crate::session::Session;
 use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
+use connections::Connectors;
 use futures::future::BoxFuture;
+use reconnect::Attachment;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +104,8 @@ pub(crate) struct Inner {
     pub(crate) license: Option<License>,
     pub(crate) node: String,
     runtime: Handle,
-    providers: Mutex<BTreeMap<ClusterId, Providers>>,
+    pub(crate) connectors: Connectors,
+    attachments: Mutex<BTreeMap<ClusterId, Attachment>>,
     fences: Mutex<BTreeMap<ClusterId, Fencing>>,
     inventories: Mutex<BTreeMap<ClusterId, Arc<inventory::Held>>>,
     jobs: Mutex<BTreeMap<JobId, Running>>,
@@ -139,6 +146,7 @@ pub struct EngineBuilder {
     license: Option<License>,
     node: String,
     runtime: Option<Handle>,
+    connectors: Connectors,
 }
 
 impl EngineBuilder {
@@ -186,6 +194,43 @@ impl EngineBuilder {
         self
     }
 
+    /// A way to connect to the clouds of one platform by settings and secrets that the engine keeps (CL-08). One of the same
+    /// platform takes its place.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use ns_core::provider::{CloudConnector, StorageConnector};
+    /// use ns_core::sealing::KeyFile;
+    /// use ns_core::{Engine, EngineBuilder, Result};
+    ///
+    /// # fn example(builder: EngineBuilder, cloud: Arc<dyn CloudConnector>, storage: Arc<dyn StorageConnector>) -> Result<Engine> {
+    /// builder
+    ///     .cloud_connector(cloud)
+    ///     .storage_connector(storage)
+    ///     .key_source(Arc::new(KeyFile::open("/etc/neverstop/keys")?))
+    ///     .build()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cloud_connector(mut self, connector: Arc<dyn CloudConnector>) -> Self {
+        self.connectors.clouds.insert(connector.platform(), connector);
+        self
+    }
+
+    /// The same for one kind of storage.
+    #[must_use]
+    pub fn storage_connector(mut self, connector: Arc<dyn StorageConnector>) -> Self {
+        self.connectors.storages.insert(connector.kind(), connector);
+        self
+    }
+
+    /// Where the keys come from that secrets are sealed with (SEC-02). Without one the engine keeps no connection.
+    #[must_use]
+    pub fn key_source(mut self, keys: Arc<dyn KeySource>) -> Self {
+        self.connectors.keys = Some(keys);
+        self
+    }
+
     /// Makes the engine. It does nothing until [`Engine::start`].
     ///
     /// # Errors
@@ -209,7 +254,8 @@ impl EngineBuilder {
             license: self.license,
             node: self.node,
             runtime,
-            providers: Mutex::default(),
+            connectors: self.connectors,
+            attachments: Mutex::default(),
             fences: Mutex::default(),
             inventories: Mutex::default(),
             jobs: Mutex::default(),
@@ -234,6 +280,7 @@ impl Engine {
             settings: Settings::default(),
             node: "local".to_owned(),
             runtime: None,
+            connectors: Connectors::default(),
         }
     }
 
@@ -243,10 +290,20 @@ impl Engine {
         Session::new(self.inner.clone(), actor)
     }
 
-    /// Gives the providers of a registered cluster to an engine that was made anew: providers are not stored. Jobs that need
-    /// a cluster without providers wait for them.
+    /// Gives the providers of a registered cluster to an engine that was made anew, which does not keep them; they stand above
+    /// those of a stored connection. Jobs that need a cluster without providers wait for them.
     pub fn attach(&self, cluster: &ClusterId, providers: Providers) {
         self.inner.attach(cluster, providers);
+    }
+
+    /// Makes providers of every stored connection whose cluster has none here (CL-08), as [`Engine::start`] does and, from then
+    /// on, every [probe interval](Settings::probe_interval): for an engine that is not started. A connection that does not work
+    /// leaves its cluster `Inactive`, with the reason.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn reconnect(&self) -> Result<()> {
+        self.inner.reconnect().await
     }
 
     /// Gives the fence of a cluster, which is not stored either. From then on a failover whose source cannot be shown to have
@@ -259,13 +316,15 @@ impl Engine {
     }
 
     /// Continues every job that has not finished and that no other node runs, e.g. after a crash; from then on takes over those
-    /// of nodes that die (OPEN-24), watches over protected volumes, and looks after clusters (EVT-12). Call it after [`Engine::attach`]. The answer names the
+    /// of nodes that die (OPEN-24), watches over protected volumes, and looks after clusters (EVT-12). Call it after [`Engine::attach`]; clusters
+    /// whose connection is stored need none. The answer names the
     /// jobs that run here now.
     ///
     /// # Errors
     /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
     /// were started.
     pub async fn start(&self) -> Result<Vec<JobId>> {
+        self.inner.reconnect().await?;
         let mut started = Vec::new();
         let mut broken = None;
         let records = self.inner.records();
@@ -288,6 +347,9 @@ impl Engine {
             let looking = takeover::look_after(Arc::downgrade(&self.inner), self.inner.stop.subscribe());
             self.inner.runtime.spawn(looking);
             self.inner.runtime.spawn(watch::watch(self.inner.clone()));
+            if !self.inner.connectors.is_empty() {
+                self.inner.runtime.spawn(reconnect::keep_connected(self.inner.clone()));
+            }
             if self.inner.settings.monitor {
                 self.inner.runtime.spawn(monitor::monitor(self.inner.clone()));
             }
@@ -311,47 +373,10 @@ impl Inner {
         Records::new(self.store.clone())
     }
 
-    pub(crate) fn attach(&self, cluster: &ClusterId, providers: Providers) {
-        self.providers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(cluster.clone(), providers);
-    }
-
-    pub(crate) fn detach(&self, cluster: &ClusterId) {
-        self.providers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(cluster);
-    }
-
-    /// The clusters that have providers here.
-    pub(crate) fn attached(&self) -> Vec<ClusterId> {
-        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
-        providers.keys().cloned().collect()
-    }
-
     /// What is held in memory of a cluster's inventory.
     pub(crate) fn held_inventory(&self, cluster: &ClusterId) -> Arc<inventory::Held> {
         let mut all = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(cluster.clone()).or_default().clone()
-    }
-
-    /// The providers of a cluster.
-    ///
-    /// # Errors
-    /// `Unavailable` when nobody has given them.
-    pub(crate) fn providers(&self, cluster: &ClusterId) -> Result<Providers> {
-        let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
-        providers.get(cluster).cloned().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "engine.not_attached",
-                format!("cluster {cluster} has no providers"),
-            )
-            .with_field("cluster_id")
-            .with_remedy("give them with Engine::attach, or register the cluster again")
-        })
     }
 
     fn jobs(&self) -> std::sync::MutexGuard<'_, BTreeMap<JobId, Running>> {

@@ -8,7 +8,7 @@
 use super::Inner;
 use super::records::kinds;
 use super::sync::{Hint, relearn, sync_cluster};
-use crate::model::{Cluster, ClusterId, ConnectionState};
+use crate::model::{Cluster, ClusterId};
 use crate::ports::with_deadline;
 use crate::provider::Notice;
 use crate::{ErrorKind, Result};
@@ -135,22 +135,19 @@ async fn probe(inner: &Inner, id: &ClusterId) {
     let (mut failed, mut good) = (0_u32, 0_u32);
     loop {
         inner.clock.sleep(inner.settings.probe_interval).await;
-        match answers(inner, id).await {
+        let answer = answers(inner, id).await;
+        match &answer {
             Ok(()) => (failed, good) = (0, good.saturating_add(1)),
             Err(error) => {
                 tracing::debug!(cluster = %id, %error, "a probe failed");
                 (failed, good) = (failed.saturating_add(1), 0);
             }
         }
-        let state = if failed >= inner.settings.probes_to_inactive {
-            ConnectionState::Inactive
-        } else if good >= inner.settings.probes_to_active {
-            ConnectionState::Active
-        } else {
+        if failed < inner.settings.probes_to_inactive && good < inner.settings.probes_to_active {
             continue;
-        };
-        match inner.set_connection(id, state).await {
-            Ok(true) => tracing::warn!(cluster = %id, state = state.as_str(), "the connection changed"),
+        }
+        match inner.set_connection(id, &answer).await {
+            Ok(true) => tracing::warn!(cluster = %id, answers = answer.is_ok(), "the connection changed"),
             Ok(false) => {}
             Err(error) => tracing::warn!(cluster = %id, %error, "the state of the connection cannot be kept"),
         }

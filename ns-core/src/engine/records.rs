@@ -1,13 +1,14 @@
 //! Typed access to the store's documents: which kinds there are, and how they are read and written.
 
+use super::connections::StoredConnection;
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
 use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanChange, PlanId, ProtectionGroup, RecoveryPlan,
-    RecoveryPoint, ReplicationId, Resource, queryable,
+    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanChange, PlanId, ProtectionGroup,
+    RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -68,6 +69,9 @@ documents! {
     ORDER: Note = "order",
     FENCE: HeldFence = "fence",
     POINT_SCHEDULE: PointSchedule = "point-schedule",
+    /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
+    CONNECTION: StoredConnection = "connection",
+    VOLUME_METADATA: VolumeMetadata = "volume-metadata",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

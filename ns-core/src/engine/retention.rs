@@ -133,7 +133,11 @@ pub(super) async fn release(
     expired: &[Write],
     new: &BTreeSet<CloudId>,
 ) -> Result<bool> {
-    let goes = |id: &str| expired.iter().any(|w| matches!(w, Write::Remove { kind, id: gone } if kind == kinds::POINT && gone == id));
+    let goes = |id: &str| {
+        expired
+            .iter()
+            .any(|w| matches!(w, Write::Remove { kind, id: gone } if kind == kinds::POINT && gone == id))
+    };
     let kept = |p: &RecoveryPoint| p.plan_id == plan.id && !goes(p.id.as_str());
     let mut needed: BTreeSet<CloudId> = new.clone();
     for point in records.all::<RecoveryPoint>(kinds::POINT, kept).await? {

@@ -1,6 +1,7 @@
 //! A registered cloud with its storage.
 
 use super::{ClusterId, OwnerGroupId};
+use crate::ErrorRecord;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,9 @@ pub struct Cluster {
     pub storage_id: String,
     /// Whether it answers.
     pub connection: ConnectionState,
+    /// Why it does not answer (CL-11); none while it does, and where nobody has found out yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive_because: Option<ErrorRecord>,
     /// How far inventory synchronisation is.
     pub sync: SyncState,
     /// When it was registered.

@@ -5,6 +5,7 @@
 
 mod actor;
 mod cluster;
+mod connection;
 mod event;
 mod group;
 mod home;
@@ -18,9 +19,11 @@ mod plan_change;
 mod point;
 mod query;
 mod record_fields;
+mod volume_metadata;
 
 pub use actor::*;
 pub use cluster::*;
+pub use connection::*;
 pub use event::*;
 pub use group::*;
 pub use home::*;
@@ -33,3 +36,4 @@ pub use plan_change::*;
 pub use point::*;
 pub(crate) use query::queryable;
 pub use query::*;
+pub use volume_metadata::*;

@@ -2,7 +2,8 @@
 
 use super::query::queryable;
 use super::{
-    Cluster, ConnectionState, FieldValue, JobSummary, PlanChange, PointId, ProtectionGroup, RecoveryPlan, RecoveryPoint, SyncState,
+    Cluster, ConnectionState, FieldValue, JobSummary, PlanChange, PointId, ProtectionGroup, RecoveryPlan,
+    RecoveryPoint, SyncState,
 };
 
 impl ConnectionState {

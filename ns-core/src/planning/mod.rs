@@ -26,9 +26,8 @@ pub use forecast::{ActionKind, Forecast, History, Span, forecast};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
 pub use home::{Homeward, plan_homecoming};
 pub use protect::{
-    disable_key,
-    PointRemains, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name, point_volumes,
-    replicated_volumes,
+    PointRemains, disable_key, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name,
+    point_volumes, replicated_volumes,
 };
 pub use recovery::{FENCE, RecoveryData, RecoveryInputs, plan_recovery};
 pub use step::{Step, StepEffect, steps};

@@ -21,6 +21,7 @@
 //!   dead service is reported as `Unavailable` in seconds.
 
 mod cloud;
+mod connector;
 mod fence;
 mod notice;
 mod spec;
@@ -28,6 +29,7 @@ mod storage;
 mod token;
 
 pub use cloud::*;
+pub use connector::*;
 pub use fence::*;
 pub use notice::*;
 pub use spec::*;

@@ -6,6 +6,7 @@
 //! present state; each names the field it is about, in the notation `mapping.volume_types[ceph]`.
 
 mod access;
+mod connection;
 mod group;
 mod job;
 mod license;
@@ -13,6 +14,7 @@ mod name;
 mod plan;
 
 pub use access::*;
+pub use connection::*;
 pub use group::*;
 pub use job::*;
 pub use license::*;

@@ -1,6 +1,7 @@
 //! The secrets of one connection, in the clear.
 
-use secrecy::SecretString;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -57,6 +58,26 @@ impl Secrets {
         self.0.iter().map(|(name, secret)| (name.as_str(), secret))
     }
 
+    /// Whether these are the very secrets that `kept` has under the same names (CL-15): how long it takes does not tell how much
+    /// of a secret was right. What else `kept` has does not matter.
+    ///
+    /// ```
+    /// use ns_core::sealing::Secrets;
+    /// let kept = Secrets::new().with("password", "horse-17").with("broker", "cow-4");
+    /// assert!(Secrets::new().with("password", "horse-17").are_those_of(&kept));
+    /// assert!(!Secrets::new().with("password", "horse-18").are_those_of(&kept));
+    /// ```
+    #[must_use]
+    pub fn are_those_of(&self, kept: &Self) -> bool {
+        // All of them are looked at, also after one that is wrong.
+        self.0.iter().fold(true, |same, (name, secret)| {
+            let is_it = kept.0.get(name).is_some_and(|kept| {
+                verify_slices_are_equal(kept.expose_secret().as_bytes(), secret.expose_secret().as_bytes()).is_ok()
+            });
+            same & is_it
+        })
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -80,13 +101,22 @@ impl fmt::Debug for Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     #[test]
     fn cl_22_secrets_show_their_names_only() {
         let secrets = Secrets::new().with("password", "horse-17");
         let shown = format!("{secrets:?} {secrets:#?} {:?}", secrets.get("password"));
         assert!(shown.contains("password") && !shown.contains("horse"), "{shown}");
+    }
+
+    #[test]
+    fn cl_15_previous_secrets_are_compared_by_name_and_value() {
+        let kept = Secrets::new().with("password", "horse-17").with("broker", "cow-4");
+        let are = |secrets: Secrets| secrets.are_those_of(&kept);
+        assert!(are(kept.clone()) && are(Secrets::new().with("broker", "cow-4")));
+        assert!(!are(Secrets::new().with("password", "horse-1")));
+        assert!(!are(Secrets::new().with("password", "horse-17").with("broker", "")));
+        assert!(!are(Secrets::new().with("token", "horse-17")));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Clusters: check, register, synchronise, read, delete.
 
 use super::Session;
+use super::metadata::metadata_id;
 use crate::engine::{Providers, follow_sources, kinds, put, remove, sync_cluster};
 use crate::model::{
     Cluster, ClusterId, ConnectionState, Inventory, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
     SyncState,
 };
-use crate::provider::{CloudReport, StorageReport};
-use crate::rules::Area;
+use crate::provider::{Cloud, CloudReport, Storage, StorageReport};
+use crate::rules::{Area, Warning};
 use crate::sealing::looks_like_a_secret;
 use crate::{Error, ErrorKind, Result, rules};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct ConnectionReport {
     pub cloud: CloudReport,
     /// The storage.
     pub storage: StorageReport,
+    /// What to tell the operator of the settings, e.g. that an address is plain `http` (SEC-08).
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 /// See [`Session::clusters`].
@@ -80,6 +84,16 @@ fn named(error: Error, half: &str) -> Error {
     error.with("of", half)
 }
 
+fn check_rights(missing: &[String]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("rights are missing: {}", missing.join(", "));
+    Err(Error::new(ErrorKind::Refused, "cluster.rights", message)
+        .with_field("credentials")
+        .with_remedy("give the user these rights, or use another user"))
+}
+
 /// Refuses a note that looks as if a key or a password stood in it (SEC-15): everybody who may read the cluster reads it.
 fn check_note(note: &str) -> Result<()> {
     if !looks_like_a_secret(note) {
@@ -99,37 +113,42 @@ impl Clusters<'_> {
     /// when rights are missing, the clocks differ too much or the storage does not replicate. Whatever the provider says, field
     /// and remedy are named.
     pub async fn check(&self, providers: &Providers) -> Result<ConnectionReport> {
-        let inner = &self.session.inner;
-        let limit = inner.settings.call_limit;
         let (cloud, storage) = futures::future::join(
-            crate::ports::with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.check()),
-            crate::ports::with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
+            self.check_cloud(&providers.cloud),
+            self.check_storage(&providers.storage),
         )
         .await;
-        let cloud = cloud.map_err(|e| named(e, "cloud"))?;
-        let storage = storage.map_err(|e| named(e, "storage"))?;
-        let missing: Vec<&str> = cloud
-            .missing_rights
-            .iter()
-            .chain(&storage.missing_rights)
-            .map(String::as_str)
-            .collect();
-        if !missing.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "cluster.rights",
-                format!("rights are missing: {}", missing.join(", ")),
-            )
-            .with_field("credentials")
-            .with_remedy("give the user these rights, or use another user"));
-        }
-        if cloud.clock_skew_seconds.unsigned_abs() > u64::from(inner.settings.clock_skew_limit_seconds) {
-            let message = format!("the cloud's clock differs by {} s", cloud.clock_skew_seconds);
+        Ok(ConnectionReport {
+            cloud: cloud?,
+            storage: storage?,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// [`Clusters::check`] of the cloud.
+    pub(super) async fn check_cloud(&self, cloud: &Cloud) -> Result<CloudReport> {
+        let inner = &self.session.inner;
+        let limit = inner.settings.call_limit;
+        let report = crate::ports::with_deadline(&*inner.clock, limit, "the cloud", cloud.check()).await;
+        let report = report.map_err(|e| named(e, "cloud"))?;
+        check_rights(&report.missing_rights)?;
+        if report.clock_skew_seconds.unsigned_abs() > u64::from(inner.settings.clock_skew_limit_seconds) {
+            let message = format!("the cloud's clock differs by {} s", report.clock_skew_seconds);
             return Err(Error::new(ErrorKind::Refused, "cluster.clock_skew", message)
                 .with_field("clock_skew_limit_seconds")
                 .with_remedy("synchronise the clocks of both: data loss is measured in time"));
         }
-        if storage.pools.is_empty() {
+        Ok(report)
+    }
+
+    /// [`Clusters::check`] of the storage.
+    pub(super) async fn check_storage(&self, storage: &Storage) -> Result<StorageReport> {
+        let inner = &self.session.inner;
+        let limit = inner.settings.call_limit;
+        let report = crate::ports::with_deadline(&*inner.clock, limit, "the storage", storage.check()).await;
+        let report = report.map_err(|e| named(e, "storage"))?;
+        check_rights(&report.missing_rights)?;
+        if report.pools.is_empty() {
             return Err(Error::new(
                 ErrorKind::Refused,
                 "cluster.replication",
@@ -138,25 +157,50 @@ impl Clusters<'_> {
             .with_field("storage")
             .with_remedy("enable mirroring on the pools of the protected volumes"));
         }
-        Ok(ConnectionReport { cloud, storage })
+        Ok(report)
     }
 
-    /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09).
+    /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09). Its providers stay the embedding
+    /// program's to make; with [`Clusters::add`] the engine keeps the connection.
     ///
     /// # Errors
     /// As [`Clusters::check`]; `Invalid` for a bad name, or a note that looks like a secret (SEC-15); `Refused` for a platform that the
     /// licence does not name (CL-06); `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
     /// no group of the actor's (CL-07).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
+        let inner = &self.session.inner;
+        let name = self.may_register(&request, providers.cloud.platform()).await?;
+        let cluster = self.checked(request, name, &providers).await?;
+        inner
+            .records()
+            .commit(vec![put(kinds::CLUSTER, cluster.id.as_str(), Some(0), &cluster)?])
+            .await?;
+        inner.attach(&cluster.id, providers);
+        self.sync(&cluster.id).await?;
+        self.get(&cluster.id).await
+    }
+
+    /// What can be refused before anything is connected to; the name as it is to be stored.
+    pub(super) async fn may_register(&self, request: &ClusterRequest, platform: &str) -> Result<String> {
         self.session.may_change(Area::Clusters)?;
         rules::check_owner(&self.session.actor, &request.owner_group_id)?;
         check_note(&request.note)?;
         let inner = &self.session.inner;
         let others = inner.records().all::<Cluster>(kinds::CLUSTER, |_| true).await?;
-        rules::check_platform(inner.license.as_ref(), providers.cloud.platform())?;
-        let name = rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))?;
-        let report = self.check(&providers).await?;
-        let cluster = Cluster {
+        rules::check_platform(inner.license.as_ref(), platform)?;
+        rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))
+    }
+
+    /// A cluster whose connection was verified, not stored yet.
+    pub(super) async fn checked(
+        &self,
+        request: ClusterRequest,
+        name: String,
+        providers: &Providers,
+    ) -> Result<Cluster> {
+        let inner = &self.session.inner;
+        let report = self.check(providers).await?;
+        Ok(Cluster {
             id: ClusterId::new(inner.ids.next()),
             name,
             owner_group_id: request.owner_group_id,
@@ -165,17 +209,11 @@ impl Clusters<'_> {
             storage_kind: providers.storage.kind().to_owned(),
             storage_id: report.storage.storage_id,
             connection: ConnectionState::Active,
+            inactive_because: None,
             sync: SyncState::Init,
             registered_at: inner.clock.now(),
             modified_at: None,
-        };
-        inner
-            .records()
-            .commit(vec![put(kinds::CLUSTER, cluster.id.as_str(), Some(0), &cluster)?])
-            .await?;
-        inner.attach(&cluster.id, providers);
-        self.sync(&cluster.id).await?;
-        self.get(&cluster.id).await
+        })
     }
 
     /// Changes name or note of a cluster; needs no connection (CL-13, CON-04).
@@ -264,16 +302,18 @@ impl Clusters<'_> {
     pub(super) async fn seen(&self, id: &ClusterId, dry_run: bool) -> Result<Cluster> {
         let inner = &self.session.inner;
         let mut cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
-        let state = match inner.providers(id) {
-            Ok(providers) if self.check(&providers).await.is_ok() => ConnectionState::Active,
-            _ => ConnectionState::Inactive,
+        let looked = match inner.providers(id) {
+            Ok(providers) => self.check(&providers).await.map(drop),
+            Err(error) => Err(error),
         };
-        if cluster.connection != state {
-            cluster.connection = state;
-            if !dry_run {
-                inner.set_connection(id, state).await?;
-            }
+        if !dry_run {
+            inner.set_connection(id, &looked).await?;
         }
+        cluster.connection = match looked {
+            Ok(()) => ConnectionState::Active,
+            Err(_) => ConnectionState::Inactive,
+        };
+        cluster.inactive_because = looked.err().map(|error| error.to_record());
         Ok(cluster)
     }
 
@@ -305,7 +345,7 @@ impl Clusters<'_> {
         self.session.listed(kinds::CLUSTER, query, mine).await
     }
 
-    /// Forgets a cluster; needs no connection (CL-19).
+    /// Forgets a cluster, with its connection and the metadata of its volumes; needs no connection (CL-19).
     ///
     /// # Errors
     /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).
@@ -337,7 +377,17 @@ impl Clusters<'_> {
         }
         // The record goes last: who dies over it can delete it again, and leaves nothing that nobody would find.
         inner.forget_inventory(id).await?;
-        records.commit(vec![remove(kinds::CLUSTER, id.as_str())]).await?;
+        let mut writes = vec![
+            remove(kinds::CLUSTER, id.as_str()),
+            remove(kinds::CONNECTION, id.as_str()),
+        ];
+        let metadata = self.stored_metadata(id).await?;
+        writes.extend(
+            metadata
+                .iter()
+                .map(|m| remove(kinds::VOLUME_METADATA, &metadata_id(id, &m.volume_type))),
+        );
+        records.commit(writes).await?;
         inner.detach(id);
         Ok(())
     }

@@ -115,9 +115,7 @@ impl ProtectionGroups<'_> {
         let records = inner.records();
         self.get(id).await?;
         self.session.may_change(Area::ProtectionGroups)?;
-        let (was, version) = records
-            .existing::<ProtectionGroup>(kinds::GROUP, id.as_str())
-            .await?;
+        let (was, version) = records.existing::<ProtectionGroup>(kinds::GROUP, id.as_str()).await?;
         let mut group = was.clone();
         if let Some(name) = &update.name {
             group.name = rules::normal_name(name);
@@ -134,7 +132,10 @@ impl ProtectionGroups<'_> {
         let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
         let jobs = blocking(&records, id, |_| false).await?;
         let plan = plan_of(&records, id).await?;
-        if group.instances.is_empty() && !was.instances.is_empty() && let Some((plan, _)) = &plan {
+        if group.instances.is_empty()
+            && !was.instances.is_empty()
+            && let Some((plan, _)) = &plan
+        {
             return self.end_protection(plan, group, version, update.end_protection).await;
         }
         let facts = rules::GroupFacts {
@@ -154,7 +155,13 @@ impl ProtectionGroups<'_> {
         if let Some((mut plan, version)) = plan {
             let parts = rules::follow(&mut plan, &group, &inventory, true);
             if !parts.is_empty() {
-                writes.extend(change(inner, &mut plan, Some(version), &self.session.actor.name, parts)?);
+                writes.extend(change(
+                    inner,
+                    &mut plan,
+                    Some(version),
+                    &self.session.actor.name,
+                    parts,
+                )?);
             }
         }
         records.commit(writes).await?;

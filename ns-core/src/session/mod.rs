@@ -8,22 +8,26 @@
 
 mod access;
 mod clusters;
+mod connections;
 mod explain;
 mod failback;
 mod groups;
 mod inventory;
 mod jobs;
+mod metadata;
 mod plans;
 mod points;
 mod reports;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
+pub use connections::{Connection, HalfConnection, Resealed};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
 pub use inventory::Inventories;
 pub use jobs::{JobRequest, Jobs, OperationRequest};
+pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
 pub use reports::Reports;

@@ -5,8 +5,8 @@ use crate::engine::kinds;
 use crate::engine::{Evidence, TwoWriters, VolumeEpoch, blocking, change, put, role_of};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
-    Listing, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query, RecoveryPlan, ReplicationMode,
-    ResourceMapping, TaskKey, Work,
+    Listing, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query, RecoveryPlan,
+    ReplicationMode, ResourceMapping, TaskKey, Work,
 };
 use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
@@ -527,7 +527,7 @@ impl Plans<'_> {
 }
 
 /// Whether the storage `here` has the storage `there` as its peer.
-fn is_peer(here: &StorageReport, there: &StorageReport) -> bool {
+pub(super) fn is_peer(here: &StorageReport, there: &StorageReport) -> bool {
     here.peers
         .iter()
         .any(|peer| *peer == there.site_name || *peer == there.storage_id)

@@ -3,6 +3,7 @@
 
 use super::faults::Part;
 use super::world::SimWorld;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
 
 /// How a site looks upon us.
@@ -10,6 +11,8 @@ use std::collections::BTreeSet;
 pub(crate) struct Access {
     /// Halves of the site that do not take our credentials.
     pub(crate) refused: Vec<Part>,
+    /// What each half takes as a password; anything where nothing is said.
+    pub(crate) passwords: Vec<(Part, String)>,
     /// Rights that we lack.
     pub(crate) missing: Vec<(Part, String)>,
     /// Seconds by which the site's clock is ahead.
@@ -19,6 +22,16 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// Whether a half lets somebody in who has this password; who has none is trusted.
+    pub(crate) fn lets_in(&self, part: Part, password: Option<&SecretString>) -> bool {
+        let wanted = self.passwords.iter().find(|(p, _)| *p == part);
+        let fits = match (password, wanted) {
+            (Some(given), Some((_, wanted))) => given.expose_secret() == wanted,
+            _ => true,
+        };
+        fits && !self.refused.contains(&part)
+    }
+
     pub(crate) fn missing(&self, part: Part) -> Vec<String> {
         let ours = self.missing.iter().filter(|(p, _)| *p == part);
         ours.map(|(_, right)| right.clone()).collect()
@@ -26,7 +39,7 @@ impl Access {
 }
 
 impl SimWorld {
-    fn access<T>(&self, site: &str, change: impl FnOnce(&mut Access) -> T) -> T {
+    pub(super) fn access<T>(&self, site: &str, change: impl FnOnce(&mut Access) -> T) -> T {
         let site = self.site(site);
         self.with(|world, _| change(&mut world.sites[site].access))
     }

@@ -4,6 +4,7 @@ use super::faults::{Call, Effect, Part, Stale};
 use super::world::{Condition, SimWorld, World};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub(crate) struct Gate {
     pub(crate) world: SimWorld,
     pub(crate) site: usize,
     pub(crate) part: Part,
+    /// What it shows to be let in.
+    pub(crate) password: Option<SecretString>,
 }
 
 impl Gate {
@@ -105,7 +108,8 @@ impl Gate {
         }
         clock.sleep(takes / 2).await;
         let done = self.world.with(|world, now| {
-            let known = !world.sites[self.site].access.refused.contains(&self.part);
+            let access = &world.sites[self.site].access;
+            let known = access.lets_in(self.part, self.password.as_ref());
             self.is_up(world).then(|| match known {
                 true => work(world, now),
                 false => Err(Error::new(

@@ -12,6 +12,7 @@ mod access;
 mod answers;
 mod clock;
 mod cloud;
+mod connector;
 mod dump;
 mod faults;
 mod fence;
@@ -29,6 +30,7 @@ mod user;
 mod world;
 
 pub use clock::{Hold, SimClock};
+pub use connector::SimConnector;
 pub use dump::{ImageDump, SiteDump};
 pub use faults::{Call, Effect, Fault, Faults, Part};
 #[cfg(feature = "conformance")]

@@ -14,7 +14,7 @@ use crate::provider::{
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +31,17 @@ impl SimWorld {
     /// When there is no such site.
     #[must_use]
     pub fn storage(&self, site: &str) -> Storage {
+        self.storage_with(site, None)
+    }
+
+    /// The same, let in with this password only.
+    pub(crate) fn storage_with(&self, site: &str, password: Option<SecretString>) -> Storage {
         Arc::new(SimStorage {
             gate: Gate {
                 world: self.clone(),
                 site: self.site(site),
                 part: Part::Storage,
+                password,
             },
         })
     }

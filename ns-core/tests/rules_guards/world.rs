@@ -27,6 +27,7 @@ pub fn cluster(name: &str) -> Cluster {
         platform: "openstack".into(),
         storage_kind: "ceph-rbd".into(),
         storage_id: format!("fsid-{name}"),
+        inactive_because: None,
         connection: ConnectionState::Active,
         sync: SyncState::Done { at: at(0) },
         registered_at: at(0),

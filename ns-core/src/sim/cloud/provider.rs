@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +32,17 @@ impl SimWorld {
     /// When there is no such site.
     #[must_use]
     pub fn cloud(&self, site: &str) -> Cloud {
+        self.cloud_with(site, None)
+    }
+
+    /// The same, let in with this password only.
+    pub(crate) fn cloud_with(&self, site: &str, password: Option<SecretString>) -> Cloud {
         Arc::new(SimCloud {
             gate: Gate {
                 world: self.clone(),
                 site: self.site(site),
                 part: Part::Cloud,
+                password,
             },
         })
     }
