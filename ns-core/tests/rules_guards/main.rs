@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod assess;
+mod follow;
 mod group;
 mod job;
 mod name;

@@ -34,6 +34,7 @@ pub(super) fn holes(plan: &RecoveryPlan, world: &PlanWorld<'_>, instances: &[&In
     let outside = routers
         .filter_map(|r| r.external_network_id.as_ref())
         .chain(floating.iter().map(|f| &f.network_id));
+    let there = &world.target.inventory.subnets;
     for id in outside.collect::<BTreeSet<_>>() {
         const REMEDY: &str = "map it to an external network of the Target cluster";
         let field = format!("mapping.external_networks[{id}]");
@@ -47,6 +48,11 @@ pub(super) fn holes(plan: &RecoveryPlan, world: &PlanWorld<'_>, instances: &[&In
             Some(target) if world.target.inventory.networks.get(target).is_none_or(|n| !n.external) => {
                 let message = format!("the Target has no external network {target}");
                 holes.add(PlanFlag::ExternalNetwork, ErrorKind::NotFound, field, message, REMEDY);
+            }
+            // A Target that shows no subnets at all does not tell.
+            Some(target) if !there.is_empty() && there.values().all(|s| &s.network_id != target) => {
+                let message = format!("the Target's external network {target} has no subnet: it gives no addresses");
+                holes.add(PlanFlag::ExternalNetwork, ErrorKind::Refused, field, message, REMEDY);
             }
             Some(_) => {}
         }
