@@ -35,6 +35,7 @@ mod schedule;
 mod settings;
 mod sync;
 mod takeover;
+mod touched;
 mod watch;
 
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};

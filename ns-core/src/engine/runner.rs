@@ -245,6 +245,7 @@ impl Runner {
             }
             JobState::Running | JobState::Canceling | JobState::Clearing => {
                 if let Some(trigger) = view.phase_end(!self.running.is_empty()) {
+                    super::touched::relearn_touched(&self.inner, view).await;
                     self.take(trigger, "engine", String::new(), &BTreeSet::new()).await?;
                     return Ok(true);
                 }
