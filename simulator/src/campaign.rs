@@ -72,12 +72,16 @@ impl Account {
             let n = self.struck.get(kind).copied().unwrap_or_default();
             println!("{n:9}  {}", kind.text());
         }
-        let mut by_kind: BTreeMap<&str, u64> = BTreeMap::new();
-        for (_, outcome) in &self.failed {
-            *by_kind.entry(outcome.violations[0].invariant).or_default() += 1;
+        let mut by_kind: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for (seed, outcome) in &self.failed {
+            by_kind.entry(outcome.violations[0].invariant).or_default().push(*seed);
         }
-        for (invariant, n) in &by_kind {
-            println!("{n:9}  seeds broke {invariant}");
+        for (invariant, seeds) in &by_kind {
+            println!(
+                "{:9}  seeds broke {invariant}: {:?}",
+                seeds.len(),
+                &seeds[..seeds.len().min(8)]
+            );
         }
         for (seed, outcome) in self.failed.iter().take(10) {
             for v in outcome.violations.iter().take(3) {
