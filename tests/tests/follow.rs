@@ -10,7 +10,7 @@ use ns_core::model::{
     PlanStatus, ProtectionGroup, Query, RecoveryPlan, RecoveryPoint, ReplicationMode,
 };
 use ns_core::ports::Clock;
-use ns_core::session::{GroupUpdate, JobRequest, PlanUpdate};
+use ns_core::session::{GroupRequest, GroupUpdate, JobRequest, PlanUpdate};
 use std::time::Duration;
 
 async fn group_of(world: &World, id: &GroupId) -> ProtectionGroup {
@@ -315,4 +315,144 @@ async fn pg_18_plan_28_nothing_changes_under_a_job() {
     let (changed, _) = session.protection_groups().update(&group, update).await.unwrap();
     assert_eq!(changed.description, "new");
     world.engine.shutdown().await;
+}
+
+/// PG-15, PG-19, PG-20, PLAN-22, PLAN-26, PLAN-27: the guards of an update name field and remedy, and change nothing.
+#[tokio::test]
+async fn pg_19_pg_20_plan_26_the_guards_of_an_update_change_nothing() {
+    let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+    let session = world.session();
+    let (out, _) = loner(&world);
+    let members = group_of(&world, &group).await.instances;
+    let to = |instances: Vec<CloudId>| GroupUpdate {
+        instances: Some(instances),
+        ..Default::default()
+    };
+    let groups = session.protection_groups();
+    groups.update(&group, to(without(&members, &out))).await.unwrap();
+    let source = group_of(&world, &group).await.source_cluster;
+    let other = GroupRequest {
+        name: "other".into(),
+        description: String::new(),
+        owner_group_id: "ops".into(),
+        source_cluster: source,
+        instances: vec![out.clone()],
+        rpo_minutes: 15,
+        rto_minutes: 30,
+        snapshot_interval_minutes: None,
+    };
+    let other = groups.create(other).await.unwrap();
+    let before = (group_of(&world, &group).await, plan_of(&world, &plan).await);
+    let refused = |error: ns_core::Error, code: &str, field: &str| {
+        assert_eq!((error.code(), error.remedy().is_some()), (code, true), "{error}");
+        assert!(error.field().is_some_and(|f| f.starts_with(field)), "{error}");
+    };
+    let taken = groups.update(&group, to(members.clone())).await.unwrap_err();
+    refused(taken, "group.already_protected", "instances[");
+    groups.delete(&other.id).await.unwrap();
+    let foreign = |tenant: &str| {
+        world
+            .sim
+            .edit("a", |i| i.instances.get_mut(&out).unwrap().tenant_id = tenant.into());
+    };
+    foreign("somebody-else");
+    sync(&world).await;
+    let projects = groups.update(&group, to(members.clone())).await.unwrap_err();
+    refused(projects, "group.one_project", "instances");
+    let name = GroupUpdate {
+        name: Some("no blanks".into()),
+        ..Default::default()
+    };
+    refused(
+        groups.update(&group, name).await.unwrap_err(),
+        "name.characters",
+        "name",
+    );
+
+    let update = |change: fn(&mut PlanUpdate, &RecoveryPlan)| {
+        let mut update = PlanUpdate::default();
+        change(&mut update, &before.1);
+        update
+    };
+    let count = update(|u, _| u.snapshot_retention = Some(49));
+    refused(
+        session.plans().update(&plan, count).await.unwrap_err(),
+        "plan.retention",
+        "snapshot_retention",
+    );
+    let types = update(|u, plan| {
+        let mut mapping = plan.mapping.clone();
+        mapping.volume_types.clear();
+        u.mapping = Some(mapping);
+    });
+    refused(
+        session.plans().update(&plan, types).await.unwrap_err(),
+        "plan.mapping",
+        "mapping.volume_types[",
+    );
+    assert_eq!((group_of(&world, &group).await, plan_of(&world, &plan).await), before);
+}
+
+/// PG-01, PG-05, PG-13, PG-21, PG-23, PLAN-01, PLAN-02, PLAN-03, PLAN-13, PLAN-15, PLAN-16, PLAN-22, REP-02, REP-06, REP-08 … REP-11:
+/// a group with its plan and points, from its making to its end; a point shows the plan as it was.
+#[tokio::test]
+async fn a_group_and_its_plan_from_the_beginning_to_the_end() {
+    let (world, group, plan) = World::new(ReplicationMode::Snapshot).await;
+    let session = world.session();
+    let found = group_of(&world, &group).await;
+    assert_eq!(
+        (found.name.as_str(), found.instances),
+        ("shop", world.sample.server_ids())
+    );
+    assert_eq!(
+        (found.rpo_minutes, found.rto_minutes, found.snapshot_interval_minutes),
+        (15, 30, None)
+    );
+    let of_group = Query::default().equal("group_id", group.as_str());
+    let plans = session.plans().list(&of_group).await.unwrap();
+    assert_eq!((plans.total, &plans.items[0].id), (1, &plan));
+
+    // On the Target there are two images of each volume: the replica, and the point's clone of it.
+    let first = points(&world, &group).await;
+    let replicas = world.sim.replicas("b").len();
+    assert_eq!((first.len(), first[0].volumes.len()), (1, replicas));
+    let vaults = world.sim.image_tokens("b").len();
+    assert_eq!(vaults, replicas, "one vault clone for each replica");
+
+    // A point by hand; then the plan is changed, and the point still shows it as it was.
+    another(&world, &group).await;
+    let update = PlanUpdate {
+        name: Some("another-name".into()),
+        snapshot_retention: Some(1),
+        ..Default::default()
+    };
+    let (changed, job) = session.plans().update(&plan, update).await.unwrap();
+    assert_eq!(
+        (changed.name.as_str(), changed.snapshot_retention, job),
+        ("another-name", 1, None)
+    );
+    let last = changes(&world, &plan).await.pop().unwrap();
+    let fields = vec!["name".to_owned(), "snapshot_retention".to_owned()];
+    assert_eq!(last.parts, [PlanChangePart::Updated { fields }]);
+    let old = points(&world, &group).await;
+    assert!(old.len() == 2 && old.iter().all(|p| p.plan.name != "another-name"));
+
+    // The next one is the only one that is kept; with the others went what they knew of the plan.
+    another(&world, &group).await;
+    let kept = points(&world, &group).await;
+    assert_eq!((kept.len(), kept[0].plan.name.as_str()), (1, "another-name"));
+    assert_eq!(world.sim.image_tokens("b").len(), replicas);
+
+    let job = session.plans().delete(&plan).await.unwrap();
+    world.succeeded(&job).await;
+    world.clock.sleep(Duration::from_secs(120)).await;
+    assert_eq!(
+        (world.sim.replicas("b").len(), world.sim.image_tokens("b").len()),
+        (0, 0)
+    );
+    session.protection_groups().delete(&group).await.unwrap();
+    assert_eq!(
+        session.protection_groups().list(&Query::default()).await.unwrap().total,
+        0
+    );
 }

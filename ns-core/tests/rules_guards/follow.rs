@@ -389,7 +389,7 @@ const EVENTS: &[Event] = &[
 ];
 
 #[test]
-fn plan_60_every_event_is_seen_in_the_plans_state_with_reason_and_remedy() {
+fn plan_60_to_97_every_event_is_seen_in_the_plans_state_with_reason_and_remedy() {
     // PLAN-83 and PLAN-93 change what belongs to the plan: see below.
     assert_eq!(EVENTS.len(), 37 - 2);
     for (name, before, event, reasons_before, reasons_after) in EVENTS {
