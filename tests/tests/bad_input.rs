@@ -644,7 +644,8 @@ async fn open_06_names_are_stored_and_compared_in_one_form() {
     assert_eq!((error.code(), error.field()), ("name.taken", Some("name")));
 }
 
-/// What else a caller can get wrong: ids, pages, times, states.
+/// What else a caller can get wrong: ids, pages, times, states; clusters that are the Source or the Target of a plan (CL-20,
+/// CL-21).
 #[tokio::test]
 async fn other_bad_input() {
     let (world, ids, group, plan) = World::protected(ReplicationMode::Snapshot).await;
@@ -683,6 +684,12 @@ async fn other_bad_input() {
         .refuses(
             refused("cluster.in_use", "cluster_id"),
             session.clusters().delete(&ids[0]),
+        )
+        .await;
+    world
+        .refuses(
+            refused("cluster.in_use", "cluster_id"),
+            session.clusters().delete(&ids[1]),
         )
         .await;
     world

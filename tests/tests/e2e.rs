@@ -333,7 +333,7 @@ async fn disaster(run: &mut Run, address: &str) -> Result<()> {
     for server in servers {
         ensure!(
             run.b.cloud.get(ResourceKind::Instance, &server).await?.is_some(),
-            "confirm keeps what was recovered"
+            "PLAN-31: confirm keeps what was recovered"
         );
     }
     run.say("confirmed and reported");

@@ -109,7 +109,7 @@ fn change_things(sim: &SimWorld) {
 }
 
 #[tokio::test]
-async fn cl_09_cl_12_inv_13_to_21_a_synchronisation_finds_every_kind_and_tells_each_change() {
+async fn cl_09_cl_12_cl_18_inv_13_to_21_a_synchronisation_finds_every_kind_and_tells_each_change() {
     let world = World::new();
     let id = world.register("a", "shop").await;
     let session = world.session();

@@ -69,6 +69,7 @@ fn plan_21_one_plan_per_group_and_names_unique() {
     });
 }
 
+/// PLAN-33: the same holds for screens.
 #[test]
 fn plan_18_plan_25_both_clusters_answer() {
     let source_down = |w: &mut World| w.source.connection = ConnectionState::Inactive;
@@ -88,7 +89,7 @@ fn plan_18_plan_25_both_clusters_answer() {
 }
 
 #[test]
-fn plan_20_open_29_storage() {
+fn plan_20_plan_27_rep_16_open_29_storage() {
     refuses(Refused, "plan.storage_kind", "target_cluster", |w| {
         w.target.storage_kind = "lvm".into()
     });
@@ -185,7 +186,7 @@ fn plan_08_plan_61_the_project_is_new() {
 }
 
 #[test]
-fn plan_06_every_instance_is_mapped() {
+fn plan_06_plan_19_every_instance_is_mapped() {
     refuses(Invalid, "plan.mapping", "mapping.instances[batch]", |w| {
         w.group.instances.push(id("batch"))
     });
