@@ -13,19 +13,19 @@ use crate::{ErrorKind, Result, rules};
 
 /// Makes every plan follow what is known of its Source.
 pub(crate) async fn follow_sources(inner: &Inner) -> Result<()> {
-    for group in inner.records().all::<ProtectionGroup>(kinds::GROUP, |_| true).await? {
-        match follow_source(inner, &group.id).await {
+    for plan in inner.records().all::<RecoveryPlan>(kinds::PLAN, |_| true).await? {
+        match follow_source(inner, &plan).await {
             Ok(()) => {}
             // Somebody changed it meanwhile: it is looked at again.
             Err(e) if e.kind() == ErrorKind::Conflict => {}
-            Err(error) => tracing::warn!(group = %group.id, %error, "the group does not follow its Source"),
+            Err(error) => tracing::warn!(plan = %plan.id, %error, "the plan does not follow its Source"),
         }
     }
     Ok(())
 }
 
-async fn follow_source(inner: &Inner, id: &GroupId) -> Result<()> {
-    let records = inner.records();
+async fn follow_source(inner: &Inner, plan: &RecoveryPlan) -> Result<()> {
+    let (records, id) = (inner.records(), &plan.group_id);
     let Some((mut group, group_version)) = records.find::<ProtectionGroup>(kinds::GROUP, id.as_str()).await? else {
         return Ok(());
     };
@@ -36,7 +36,7 @@ async fn follow_source(inner: &Inner, id: &GroupId) -> Result<()> {
     if !source.is_some_and(|(c, _)| known(&c)) {
         return Ok(());
     }
-    let Some((mut plan, plan_version)) = plan_of(&records, id).await? else {
+    let Some((mut plan, plan_version)) = records.find::<RecoveryPlan>(kinds::PLAN, plan.id.as_str()).await? else {
         return Ok(());
     };
     let inventory = inner.inventory(&group.source_cluster).await?;
