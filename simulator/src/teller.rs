@@ -236,10 +236,9 @@ impl Teller {
 
     /// Every refusal tells what to do.
     pub fn refusal(&self, what: &str, error: Option<&Error>) {
-        if let Some(e) = error
-            && e.kind() == ns_core::ErrorKind::Refused
-            && e.remedy().is_none()
-        {
+        let Some(e) = error else { return };
+        self.world.audit(|a| a.note(|| format!("{what}: {e}")));
+        if e.kind() == ns_core::ErrorKind::Refused && e.remedy().is_none() {
             self.world.violation("refusal", format!("{what}: {e} tells no remedy"));
         }
     }

@@ -3,11 +3,15 @@
 
 use super::phases::lost;
 use super::records::{FailbackOffer, kinds, put, remove};
+use super::retention::Lost;
 use super::{Inner, group_inventory, read_cluster, retention, sync_cluster};
 use crate::Result;
 use crate::journal::{Frozen, JobView};
-use crate::model::{CloudId, Home, InstanceRecoveryState, Inventory, ProtectionGroup, RecoveryPlan, TaskKey};
-use crate::planning::{Homeward, TaskGraph, plan_homecoming};
+use crate::model::{
+    CloudId, Home, InstanceRecoveryState, Inventory, JobSummary, PowerState, ProtectionGroup, RecoveryPlan, TaskKey,
+    Work,
+};
+use crate::planning::{Action, Homeward, TaskGraph, plan_homecoming};
 use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +34,49 @@ pub(crate) fn homeward<'a>(plan: &'a RecoveryPlan, originals: Option<&'a Invento
     })
 }
 
+/// The instances that a confirm leaves where they were, with all that they write to.
+pub(super) fn staying(view: &JobView, frozen: &Frozen) -> Inventory {
+    let recovered = view.recovered();
+    let done = view.done();
+    let moved: BTreeSet<&CloudId> = (done.iter())
+        .filter(|d| d.task.action.promotes() && !d.task.instances.is_disjoint(&recovered))
+        .filter_map(|d| d.task.volume.as_ref())
+        .collect();
+    let mut stays = frozen.inventory.clone();
+    stays
+        .instances
+        .retain(|id, i| !recovered.contains(id) && !i.volume_ids.iter().any(|v| moved.contains(v)));
+    stays
+}
+
+/// Instances that were not recovered, and were stopped when the side that was left came back, only because they share volumes
+/// that now come home.
+async fn idle(inner: &Inner, home: &Home, failover: &JobView, volumes: &BTreeSet<&CloudId>) -> Result<Vec<CloudId>> {
+    let Some(frozen) = &failover.frozen else {
+        return Ok(Vec::new());
+    };
+    let away: BTreeSet<&CloudId> = home.volumes.values().filter(|id| !volumes.contains(id)).collect();
+    let recovered: BTreeSet<&CloudId> = home.instances.values().collect();
+    let fences = |j: &JobSummary| matches!(&j.work, Work::Fence { failover: f, .. } if f == &failover.id);
+    let mut idle = Vec::new();
+    for job in inner.records().all::<JobSummary>(kinds::JOB, fences).await? {
+        for done in inner.view(&job.id).await?.done() {
+            let Action::StopServer { server, .. } = &done.task.action else {
+                continue;
+            };
+            let Some(instance) = (server.id().ok()).and_then(|id| frozen.inventory.instances.get(&CloudId::from(id)))
+            else {
+                continue;
+            };
+            let comes_back = !instance.volume_ids.iter().any(|v| away.contains(v));
+            if instance.power != PowerState::Stopped && !recovered.contains(&instance.id) && comes_back {
+                idle.push(instance.id.clone());
+            }
+        }
+    }
+    Ok(idle)
+}
+
 /// Plans what the confirm of a failback clears away on the side it came from.
 pub(super) async fn plan(
     inner: &Inner,
@@ -47,11 +94,29 @@ pub(super) async fn plan(
         .collect();
     let (_, part) = part(inner, frozen, &recovered.iter().collect());
     let volumes: Vec<_> = part.volumes.values().collect();
-    // What did not come home is recovered from its points as before.
-    for point in &mut points {
-        point.volumes.retain(|id, _| part.volumes.contains_key(id));
+    if frozen.group.instances.iter().any(|id| !recovered.contains(id)) {
+        // What did not come home is recovered from its points as before.
+        for point in &mut points {
+            point.volumes.retain(|id, _| part.volumes.contains_key(id));
+        }
     }
-    plan_homecoming(home, &failover.done(), &back, &volumes, &points, prefix)
+    let homes = part.volumes.keys().filter_map(|id| home.volumes.get(id)).collect();
+    let idle = idle(inner, home, &failover, &homes).await?;
+    plan_homecoming(home, &failover.done(), &back, &idle, &volumes, &points, prefix)
+}
+
+/// The writes after which nobody can choose what [`plan`] clears away, as it may be half gone from now on.
+pub(super) async fn given_up(inner: &Inner, frozen: &Frozen, recovered: &BTreeSet<CloudId>) -> Result<Vec<Write>> {
+    let left: Vec<CloudId> = (frozen.group.instances.iter())
+        .filter(|id| !recovered.contains(*id))
+        .cloned()
+        .collect();
+    let (_, back) = part(inner, frozen, &recovered.iter().collect());
+    let (_, stays) = part(inner, frozen, &left.iter().collect());
+    let kept = (stays.volumes.into_keys())
+        .filter(|id| !back.volumes.contains_key(id))
+        .collect();
+    retention::narrow(&inner.records(), &frozen.plan.id, &kept, &left, Lost::Expire).await
 }
 
 /// The writes of a confirmed failover. Plan and group end on the side that was left, and failed instances keep them (SM-56,
@@ -100,7 +165,7 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
     }
     if home.is_some() {
         let volumes = kept.volumes.into_keys().collect();
-        writes.extend(retention::narrow(&inner.records(), &frozen.plan.id, &volumes, &left).await?);
+        writes.extend(retention::narrow(&inner.records(), &frozen.plan.id, &volumes, &left, Lost::Gone).await?);
     }
     Ok(writes)
 }

@@ -7,7 +7,7 @@
 
 use super::Inner;
 use super::records::kinds;
-use super::sync::{Hint, relearn, sync_cluster};
+use super::sync::{self, Hint, relearn, sync_cluster};
 use crate::model::{Cluster, ClusterId};
 use crate::ports::with_deadline;
 use crate::provider::Notice;
@@ -73,6 +73,7 @@ async fn look_after(inner: &Arc<Inner>, id: &ClusterId) {
                     () = gone(inner, id) => return,
                     () = probe(inner, id) => {}
                     () = listen(inner, id) => {}
+                    () = mend(inner, id) => {}
                 }
             }
             Ok(Some(false)) => {}
@@ -147,9 +148,27 @@ async fn probe(inner: &Inner, id: &ClusterId) {
             continue;
         }
         match inner.set_connection(id, &answer).await {
-            Ok(true) => tracing::warn!(cluster = %id, answers = answer.is_ok(), "the connection changed"),
+            Ok(true) => {
+                tracing::warn!(cluster = %id, answers = answer.is_ok(), "the connection changed");
+                // What happened while it was away was told to nobody (OPEN-03).
+                if answer.is_ok()
+                    && let Err(error) = sync_cluster(inner, id).await
+                {
+                    tracing::warn!(cluster = %id, %error, "it is back, and not synchronised yet");
+                }
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(cluster = %id, %error, "the state of the connection cannot be kept"),
+        }
+    }
+}
+
+/// Makes good what could not be read when it was to be, for ever.
+async fn mend(inner: &Inner, id: &ClusterId) {
+    loop {
+        inner.clock.sleep(inner.settings.watch_interval).await;
+        if let Err(error) = sync::mend(inner, id).await {
+            tracing::debug!(cluster = %id, %error, "the cluster is not synchronised yet");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::planning::{
 use crate::planted::{self, Bug};
 use crate::provider::{Role, Token};
 use crate::report::RecoveryReport;
+use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 
@@ -120,12 +121,28 @@ impl Planner<'_> {
         let decision = self.decision_of(events, DecisionKind::Confirm);
         let recovered = view.recovered();
         let mut graph = view.plan_confirm(frozen, &recovered, &decision)?;
+        if let (_, 1..) = self.inner.fencing(&view.id).await? {
+            plan_unfence(&mut graph, &homecoming::staying(view, frozen), &view.prefix("undo"))?;
+        }
         if let Some(home) = self.came_home(frozen) {
             let prefix = view.prefix("home");
             let homecoming = homecoming::plan(&self.inner, home, frozen, &recovered, &prefix).await?;
             graph.tasks.extend(homecoming.tasks);
         }
         Ok(graph)
+    }
+
+    /// The writes that go with the begin of a confirm: what it is about to remove can be chosen no more.
+    pub(super) async fn given_up(&self) -> Result<Vec<Write>> {
+        let home = self
+            .view
+            .frozen
+            .as_deref()
+            .filter(|frozen| self.came_home(frozen).is_some());
+        match home {
+            Some(frozen) => homecoming::given_up(&self.inner, frozen, &self.view.recovered()).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What this failback led back to, if it did: nothing after a recovery from a point, and not for good after a forced one,

@@ -11,6 +11,7 @@ use crate::planning::TaskGraph;
 #[cfg(feature = "planted")]
 use crate::planted;
 use crate::ports::with_deadline;
+use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(crate) struct Planner<'a> {
 pub(crate) struct Turn {
     pub(crate) transition: Transition,
     pub(crate) events: Vec<Event>,
+    /// What goes with them, in the same transaction.
+    pub(crate) writes: Vec<Write>,
 }
 
 impl Planner<'_> {
@@ -51,7 +54,7 @@ impl Planner<'_> {
     ) -> Result<Turn> {
         let view = self.view;
         let t = machine::step(view.state, view.operation, &trigger, facts)?;
-        let mut events = Vec::new();
+        let (mut events, mut writes) = (Vec::new(), Vec::new());
         let asked = match trigger {
             Trigger::Operation(operation) => Some(operation),
             _ => None,
@@ -104,8 +107,15 @@ impl Planner<'_> {
                 // A clean-up that cannot be planned is not begun.
                 Err(e) => return Err(e),
             }
+            if kind == PhaseKind::Confirm {
+                writes = self.given_up().await?;
+            }
         }
-        Ok(Turn { transition: t, events })
+        Ok(Turn {
+            transition: t,
+            events,
+            writes,
+        })
     }
 
     /// What a cloud cannot answer this moment is asked again for a while: a failover is not lost to one overloaded service. A dry

@@ -47,40 +47,65 @@ pub(super) fn forget(point: &PointId) -> [Write; 2] {
     [kinds::POINT, kinds::EXPIRED].map(|kind| remove(kind, point.as_str()))
 }
 
-/// The writes after which the points of a plan hold only what these instances need. The parts of others are gone.
+/// What happens to the parts that the points of a plan lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// They are about to be removed, and kept in mind until they are.
+    Expire,
+    /// They are removed.
+    Gone,
+}
+
+/// The writes after which the points of a plan hold only what these instances need: a point of which nothing is left can be
+/// chosen no more. They fail with `store.version` when a point changes meanwhile.
 pub(super) async fn narrow(
     records: &Records,
     plan: &PlanId,
     volumes: &BTreeSet<CloudId>,
     instances: &[CloudId],
+    lost: Lost,
 ) -> Result<Vec<Write>> {
     let mut writes = Vec::new();
-    for mut remains in expired(records, plan).await? {
-        remains.volumes.retain(|id, _| volumes.contains(id));
-        match remains.volumes.is_empty() {
-            true => writes.push(remove(kinds::EXPIRED, remains.id.as_str())),
-            false => writes.push(put(kinds::EXPIRED, remains.id.as_str(), None, &remains)?),
-        }
-    }
-    for mut point in records
+    let mut left: BTreeMap<PointId, PointRemains> = (expired(records, plan).await?.into_iter())
+        .map(|remains| (remains.id.clone(), remains))
+        .collect();
+    for point in records
         .all(kinds::POINT, |p: &RecoveryPoint| &p.plan_id == plan)
         .await?
     {
+        let id = point.id.as_str();
+        let Some((mut point, version)) = records.find::<RecoveryPoint>(kinds::POINT, id).await? else {
+            continue;
+        };
+        let mut lost = PointRemains::from(&point);
+        lost.volumes.retain(|id, _| !volumes.contains(id));
+        if !lost.volumes.is_empty() {
+            let known = left.entry(point.id.clone()).or_insert_with(|| lost.clone());
+            known.volumes.extend(lost.volumes);
+        }
         let intact = manifest::check(&point).is_ok();
         point.volumes.retain(|id, _| volumes.contains(id));
         point.contents.retain(|id, _| volumes.contains(id));
         point.plan.volumes.retain(|id, _| volumes.contains(id));
         point.plan.mapping.instances.retain(|id, _| instances.contains(id));
         point.inventory = group_inventory(&point.inventory, instances);
-        if point.volumes.is_empty() {
-            writes.push(remove(kinds::POINT, point.id.as_str()));
-            continue;
-        }
         // One that was changed by hand stays recognisable as such.
         if intact {
             point.manifest = manifest::of(&point)?;
         }
-        writes.push(put(kinds::POINT, point.id.as_str(), None, &point)?);
+        writes.push(put(kinds::POINT, id, Some(version), &point)?);
+        if point.volumes.is_empty() {
+            writes.push(remove(kinds::POINT, id));
+        }
+    }
+    for (id, mut remains) in left {
+        if lost == Lost::Gone {
+            remains.volumes.retain(|id, _| volumes.contains(id));
+        }
+        writes.push(match remains.volumes.is_empty() {
+            true => remove(kinds::EXPIRED, id.as_str()),
+            false => put(kinds::EXPIRED, id.as_str(), None, &remains)?,
+        });
     }
     Ok(writes)
 }

@@ -7,7 +7,7 @@
 use super::effect::{self, Attempt, Progress};
 use super::journal_writer::JournalWriter;
 use super::lease::{self, JobLease};
-use super::planner::{Planner, Turn};
+use super::planner::Planner;
 use super::records::kinds;
 use super::remote::Order;
 use super::{Inner, outcome, remote};
@@ -57,6 +57,9 @@ pub(crate) enum Ask {
     /// Make the source read only that came back; from the watch.
     Fence,
 }
+
+/// How often what goes with a transition may change under it.
+const TRIES: usize = 10;
 
 /// A wait that only an event ends.
 const LONG: Duration = Duration::from_secs(3600);
@@ -390,9 +393,20 @@ impl Runner {
 
     /// Takes the transition of a trigger, with the plan that belongs to the state it leads to.
     async fn take(&mut self, trigger: Trigger, actor: &str, reason: String, only: &BTreeSet<CloudId>) -> Result<()> {
-        let facts = self.facts().await?;
-        let Turn { transition: t, events } = self.planner().turn(trigger, &facts, actor, reason, only).await?;
-        self.journal.append(events, vec![]).await?;
+        let mut tries = 0;
+        let t = loop {
+            let facts = self.facts().await?;
+            let turn = self
+                .planner()
+                .turn(trigger, &facts, actor, reason.clone(), only)
+                .await?;
+            let points = !turn.writes.is_empty();
+            match self.journal.append(turn.events, turn.writes).await {
+                // A point that goes changed meanwhile.
+                Err(e) if e.code() == "store.version" && points && tries < TRIES => tries += 1,
+                result => break result.map(|()| turn.transition)?,
+            }
+        };
         if t.next == JobState::Canceling {
             for running in self.running.values().filter(|r| r.only_waits) {
                 running.handle.abort();

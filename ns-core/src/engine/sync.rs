@@ -4,7 +4,10 @@
 use super::Inner;
 use super::inventory::Difference;
 use super::records::{kinds, put};
-use crate::model::{CloudId, Cluster, ClusterId, Happened, Inventory, Learned, Resource, ResourceKind, SyncState};
+use crate::model::{
+    CloudId, Cluster, ClusterId, Happened, Inventory, Learned, PowerState, Resource, ResourceKind, SyncState,
+};
+use crate::ports::with_deadline;
 use crate::provider::Cloud;
 use crate::{Error, ErrorKind, Result};
 use futures::StreamExt;
@@ -24,13 +27,22 @@ async fn read_inventory(cloud: &Cloud) -> Result<Inventory> {
     Ok(inventory)
 }
 
-/// What is different from what is known, of some kinds.
-async fn differences(cloud: &Cloud, known: &Inventory, kinds: &[ResourceKind]) -> Result<Vec<Difference>> {
+/// What is different from what is known, of some kinds. A cloud that stands still in the middle of it is not waited for.
+async fn differences(
+    inner: &Inner,
+    cloud: &Cloud,
+    known: &Inventory,
+    kinds: &[ResourceKind],
+) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<ResourceKind, BTreeSet<CloudId>> = BTreeMap::new();
     let mut stream = cloud.inventory(kinds);
-    while let Some(resource) = stream.next().await {
-        let resource = resource?;
+    let (clock, limit) = (&*inner.clock, inner.settings.call_limit);
+    loop {
+        let next = async { stream.next().await.transpose() };
+        let Some(resource) = with_deadline(clock, limit, "the cloud", next).await? else {
+            break;
+        };
         let (kind, id) = (resource.kind(), resource.id().clone());
         found.extend(Difference::between(known, kind, &id, Some(resource)));
         seen.entry(kind).or_default().insert(id);
@@ -57,7 +69,7 @@ pub(crate) async fn sync_cluster(inner: &Inner, id: &ClusterId) -> Result<Arc<In
             Some(_) => inner.known(id, &head).await?,
             None => Arc::default(),
         };
-        let found = match differences(&cloud, &known, ResourceKind::ALL).await {
+        let found = match differences(inner, &cloud, &known, ResourceKind::ALL).await {
             Ok(found) => found,
             Err(error) => return failed(inner, id, error).await,
         };
@@ -79,13 +91,65 @@ pub(crate) async fn sync_cluster(inner: &Inner, id: &ClusterId) -> Result<Arc<In
 
 /// Keeps with the cluster why it could not be synchronised.
 async fn failed<T>(inner: &Inner, id: &ClusterId, error: Error) -> Result<T> {
+    mark_failed(inner, id, &error).await?;
+    Err(error)
+}
+
+/// Keeps with the cluster why something of it could not be read: it is synchronised again soon.
+pub(super) async fn mark_failed(inner: &Inner, id: &ClusterId, error: &Error) -> Result<()> {
     let reason = error.to_string();
     set_sync(inner, id, |complete_at| SyncState::Failed {
         reason: reason.clone(),
         complete_at,
     })
-    .await?;
-    Err(error)
+    .await
+}
+
+/// Synchronises a cluster again of which something could not be read, or whose synchronisation broke off; whether that was
+/// needed.
+pub(super) async fn mend(inner: &Inner, id: &ClusterId) -> Result<bool> {
+    let cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
+    let idle = || inner.held_inventory(id).writing.try_lock().is_ok();
+    let broken = match cluster.sync {
+        SyncState::Failed { .. } => true,
+        SyncState::Running { .. } => idle(),
+        SyncState::Init | SyncState::Done { .. } => false,
+    };
+    if broken {
+        sync_cluster(inner, id).await?;
+    }
+    Ok(broken)
+}
+
+/// Learns of servers whether they run, from somebody who saw it.
+pub(super) async fn learn_power(inner: &Inner, id: &ClusterId, seen: &BTreeMap<CloudId, PowerState>) -> Result<()> {
+    let held = inner.held_inventory(id);
+    let _turn = held.writing.lock().await;
+    for _ in 0..ATTEMPTS {
+        let (head, version) = inner.head(id).await?;
+        if head.complete_at.is_none() {
+            return Ok(());
+        }
+        let known = inner.known(id, &head).await?;
+        let found: Vec<Difference> = (seen.iter())
+            .filter_map(|(server, power)| {
+                let mut now = known.instances.get(server)?.clone();
+                now.power = *power;
+                let now = Some(Resource::Instance(now));
+                let mut found = Difference::between(&known, ResourceKind::Instance, server, now)?;
+                found.learned = Learned::Told;
+                Some(found)
+            })
+            .collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        match inner.learn(id, (&head, version), found, None, vec![]).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => return result,
+        }
+    }
+    Err(busy(id))
 }
 
 /// A thing that the cloud told of, or a whole kind; and what happened to it.
@@ -112,10 +176,12 @@ pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Re
         let known = inner.known(id, &head).await?;
         let mut found = match whole.is_empty() {
             true => Vec::new(),
-            false => differences(&cloud, &known, &whole).await?,
+            false => differences(inner, &cloud, &known, &whole).await?,
         };
         for ((kind, one), happened) in &single {
-            let now: Option<Resource> = cloud.get(*kind, one).await?;
+            let get = cloud.get(*kind, one);
+            let now: Option<Resource> =
+                with_deadline(&*inner.clock, inner.settings.call_limit, "the cloud", get).await?;
             found.extend(Difference::between(&known, *kind, one, now).map(|d| explained(d, *happened)));
         }
         drop(known);

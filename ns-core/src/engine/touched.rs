@@ -1,22 +1,23 @@
 //! What a job made, removed, started or stopped is read anew when a phase of it has ended, before anybody is told so: the next
 //! job is judged by what is known, and would take a tenant that was cleared away for somebody else's, or a server that runs
-//! again for one that was stopped. A cloud that does not answer is judged by what was known.
+//! again for one that was stopped. Of a cloud that does not answer that moment the job itself tells which servers it saw started
+//! and stopped, and the rest is read once it answers.
 
 use super::Inner;
-use super::sync::{Hint, relearn};
-use crate::journal::JobView;
-use crate::model::{CloudId, Happened, ResourceKind, Work};
+use super::sync::{Hint, learn_power, mark_failed, relearn};
+use crate::journal::{JobView, TaskStatus};
+use crate::model::{CloudId, ClusterId, Happened, PowerState, ResourceKind, Work};
 use crate::planning::{Action, Side};
 use crate::ports::with_deadline;
 use crate::provider::CreatedKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More servers than this are read by reading all.
 const ONE_BY_ONE: usize = 200;
 
 /// Reads anew what the phase of a job touched that has just ended.
 pub(super) async fn relearn_touched(inner: &Inner, view: &JobView) {
-    let (Some(frozen), Work::Recovery(_)) = (&view.frozen, &view.work) else {
+    let (Some(frozen), Work::Recovery(_) | Work::Fence { .. }) = (&view.frozen, &view.work) else {
         return;
     };
     for (side, cluster) in [
@@ -30,8 +31,38 @@ pub(super) async fn relearn_touched(inner: &Inner, view: &JobView) {
         let limit = inner.settings.reach_limit;
         if let Err(error) = with_deadline(&*inner.clock, limit, "the cloud", relearn(inner, cluster, &hints)).await {
             tracing::warn!(job = %view.id, %cluster, %error, "what the job touched is not read anew");
+            if let Err(error) = keep_in_mind(inner, cluster, &seen(view, side), &error).await {
+                tracing::warn!(job = %view.id, %cluster, %error, "nor kept as the job saw it");
+            }
         }
     }
+}
+
+/// Keeps what the job itself saw, and that the rest is to be read.
+async fn keep_in_mind(
+    inner: &Inner,
+    cluster: &ClusterId,
+    seen: &BTreeMap<CloudId, PowerState>,
+    why: &crate::Error,
+) -> crate::Result<()> {
+    mark_failed(inner, cluster, why).await?;
+    learn_power(inner, cluster, seen).await
+}
+
+/// The servers that the phase saw started or stopped.
+fn seen(view: &JobView, at: Side) -> BTreeMap<CloudId, PowerState> {
+    let tasks = view.phase().into_iter().flat_map(|p| &p.graph.tasks);
+    tasks
+        .filter(|(key, _)| view.status(key) == TaskStatus::Done)
+        .filter_map(|(_, task)| {
+            let (server, power) = match &task.action {
+                Action::StartServer { side, server } if *side == at => (server, PowerState::Running),
+                Action::StopServer { side, server, .. } if *side == at => (server, PowerState::Stopped),
+                _ => return None,
+            };
+            Some((CloudId::from(server.id().ok()?), power))
+        })
+        .collect()
 }
 
 fn hints(view: &JobView, at: Side) -> Vec<Hint> {

@@ -136,7 +136,8 @@ pub(super) fn rejoin(
 
 /// Plans the end of a failback that came home: what the failover had made on the other side goes, and so do the recovery
 /// points that were made there; then it is proved that the volumes are protected as before (R21). `failover` is what that
-/// job did; `back` are the original instances that came home.
+/// job did; `back` are the original instances that came home, `idle` others that were stopped because they share volumes with
+/// these, and run again.
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
@@ -144,13 +145,14 @@ pub fn plan_homecoming(
     home: &Home,
     failover: &[Done<'_>],
     back: &BTreeSet<CloudId>,
+    idle: &[CloudId],
     volumes: &[&ReplicatedVolume],
     points: &[PointRemains],
     prefix: &str,
 ) -> Result<TaskGraph> {
     let recovered: BTreeSet<&CloudId> = home.instances.values().collect();
     // Instances that were not recovered, and stopped only because they share a volume with one that was.
-    let idle = |server: &Ref| matches!(server, Ref::Known(id) if !recovered.contains(id));
+    let beside = |server: &Ref| matches!(server, Ref::Known(id) if !recovered.contains(id));
     // What instances share with one that stays away stays as well.
     let stays = |d: &Done<'_>| {
         let mut users = d.task.instances.iter().filter(|id| recovered.contains(id)).peekable();
@@ -160,7 +162,7 @@ pub fn plan_homecoming(
         .iter()
         .filter(|d| match &d.task.action {
             Action::Create { .. } | Action::Adopt { .. } => true,
-            Action::StopServer { server, .. } => idle(server),
+            Action::StopServer { server, .. } => beside(server),
             _ => false,
         })
         .filter(|d| !stays(d))
@@ -175,6 +177,13 @@ pub fn plan_homecoming(
             *side = side.other();
         }
         task.instances.clear();
+    }
+    for id in idle {
+        let start = Action::StartServer {
+            side: Side::Target,
+            server: Ref::Known(id.clone()),
+        };
+        graph.add(format!("{prefix}/start/{id}"), start, []);
     }
     let mut forgotten = TaskGraph::default();
     forget_points(&mut forgotten, points, Side::Target);

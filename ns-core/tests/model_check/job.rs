@@ -234,7 +234,7 @@ impl Half {
                 .collect();
             let volumes: Vec<_> = frozen.plan.volumes.values().collect();
             let prefix = self.view.prefix("home");
-            let homecoming = plan_homecoming(home, &away.done(), &back, &volumes, &[], &prefix)?;
+            let homecoming = plan_homecoming(home, &away.done(), &back, &[], &volumes, &[], &prefix)?;
             graph.tasks.extend(homecoming.tasks);
         }
         Ok(graph)

@@ -41,10 +41,12 @@ impl Audit {
             if self.markers.contains_key(id) {
                 continue;
             }
-            if let Some(disk) = self.sim.disk(super::other(target), &v.source, None) {
-                self.markers.insert(id.to_owned(), disk.marker.clone());
-                self.originals.insert(v.volume_id.clone(), disk.marker);
-            }
+            // Somebody deleted it after it had been copied, and its copy with it: a point holds it, or nothing does.
+            let Some(disk) = self.sim.disk(super::other(target), &v.source, None) else {
+                continue;
+            };
+            self.markers.insert(id.to_owned(), disk.marker.clone());
+            self.originals.insert(v.volume_id.clone(), disk.marker);
             if !copies.iter().any(|p| p.global_id == id && p.complete) {
                 self.violation(
                     "I1",
