@@ -13,6 +13,7 @@ mod effect;
 mod fences;
 mod follow;
 mod freeze;
+mod given_up;
 mod history;
 mod homecoming;
 mod inventory;

@@ -2,6 +2,7 @@
 //! of `planning`.
 
 use super::fences::to_be_fenced;
+use super::given_up;
 use super::homecoming;
 use super::planner::Planner;
 use super::records::{VolumeEpoch, kinds, put};
@@ -91,8 +92,10 @@ impl Planner<'_> {
                 let decision = self.decision_of(events, DecisionKind::Rollback);
                 let prefix = view.prefix("undo");
                 let mut graph = plan_undo(&view.id, &frozen.plan, &view.done(), &prefix, &decision)?;
-                if let (_, 1..) = self.inner.fencing(&view.id).await? {
-                    plan_unfence(&mut graph, &frozen.inventory, &prefix)?;
+                let before = given_up::ran_before(&self.inner, view, frozen).await?;
+                let (_, fences) = self.inner.fencing(&view.id).await?;
+                if fences > 0 || before.is_some() {
+                    plan_unfence(&mut graph, before.as_ref().unwrap_or(&frozen.inventory), &prefix)?;
                 }
                 Ok(graph)
             }
