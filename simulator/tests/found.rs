@@ -112,3 +112,82 @@ fn a_rollback_gives_the_source_its_names_back() {
         );
     }
 }
+
+/// The confirm of a failback failed when it had removed the vaults of recovery points, and was cancelled: the points could
+/// still be chosen.
+#[test]
+fn what_a_confirm_begins_to_remove_can_be_chosen_no_more() {
+    let there = Step::Planned(order(End::Confirm, None));
+    let expired = Fault {
+        step: 2,
+        ..fault(FaultKind::TokenExpired, "b", "promote", 64, 293)
+    };
+    holds(
+        30196,
+        true,
+        1,
+        &[Step::Wait(1), there, Step::Reprotect, there],
+        &[expired],
+    );
+}
+
+/// A cloud was away when a rollback ended that had started its servers again: a forced failover right after took them for
+/// stopped, and its own rollback did not start them.
+#[test]
+fn what_a_job_saw_started_runs_although_its_cloud_is_away() {
+    let planned = Step::Planned(order(End::Rollback, None));
+    let forced = Step::Forced(Disaster::Dead, true, order(End::Rollback, None));
+    holds(
+        26533,
+        false,
+        1,
+        &[planned, forced],
+        &[fault(FaultKind::SourceCutOff, "a", "check", 40, 373)],
+    );
+}
+
+/// A server that was not recovered was stopped with those that were, by the fence, for it shares a volume with them: it stayed
+/// so when that volume had come home.
+#[test]
+fn what_a_fence_stopped_beside_others_runs_when_they_come_home() {
+    let forced = Step::Forced(Disaster::Isolated, true, order(End::Confirm, Some((58, Meddle::Pause))));
+    let fails = Fault {
+        verb: None,
+        ..fault(FaultKind::Internal, "b", "", 75, 2)
+    };
+    holds(33852, false, 2, &[forced, Step::Wait(1), Step::Wait(1)], &[fails]);
+
+    let forced = Step::Forced(Disaster::Dead, true, order(End::Confirm, None));
+    let denied = Fault {
+        step: 2,
+        ..fault(FaultKind::Denied, "b", "force_promote", 3, 3)
+    };
+    let freezes = Fault {
+        step: 0,
+        ..fault(FaultKind::SourceFreezes, "b", "create", 88, 153)
+    };
+    holds(
+        32526,
+        false,
+        2,
+        &[Step::Wait(1), forced, Step::Wait(1), Step::Wait(1)],
+        &[denied, freezes],
+    );
+}
+
+/// A cloud stood still while its list of servers was read after a failover: what it had made was not known for an hour, and
+/// could not be protected.
+#[test]
+fn what_could_not_be_read_is_read_soon() {
+    let planned = Step::Planned(order(End::Confirm, None));
+    let death = Fault {
+        step: 2,
+        ..fault(FaultKind::DeathAfterCommit, "b", "resync", 18, 2)
+    };
+    let hang = Fault {
+        step: 2,
+        verb: None,
+        ..fault(FaultKind::DoneHang, "b", "", 60, 2)
+    };
+    holds(29100, true, 2, &[Step::Wait(1), planned], &[death, hang]);
+}

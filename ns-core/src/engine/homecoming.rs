@@ -11,7 +11,7 @@ use crate::model::{
     CloudId, Home, InstanceRecoveryState, Inventory, JobSummary, PowerState, ProtectionGroup, RecoveryPlan, TaskKey,
     Work,
 };
-use crate::planning::{Action, Homeward, TaskGraph, plan_homecoming};
+use crate::planning::{Action, Homecoming, Homeward, TaskGraph, plan_homecoming};
 use crate::store::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,11 @@ pub(super) async fn plan(
         .collect();
     let (_, part) = part(inner, frozen, &recovered.iter().collect());
     let volumes: Vec<_> = part.volumes.values().collect();
-    if frozen.group.instances.iter().any(|id| !recovered.contains(id)) {
+    let all = frozen.group.instances.iter().all(|id| recovered.contains(id));
+    let mut released = Vec::new();
+    if all {
+        released.extend(frozen.plan.leaving.values().map(|l| &l.volume));
+    } else {
         // What did not come home is recovered from its points as before.
         for point in &mut points {
             point.volumes.retain(|id, _| part.volumes.contains_key(id));
@@ -102,7 +106,16 @@ pub(super) async fn plan(
     }
     let homes = part.volumes.keys().filter_map(|id| home.volumes.get(id)).collect();
     let idle = idle(inner, home, &failover, &homes).await?;
-    plan_homecoming(home, &failover.done(), &back, &idle, &volumes, &points, prefix)
+    let homecoming = Homecoming {
+        home,
+        failover: &failover.done(),
+        back: &back,
+        idle: &idle,
+        volumes: &volumes,
+        released: &released,
+        points: &points,
+    };
+    plan_homecoming(homecoming, prefix)
 }
 
 /// The writes after which nobody can choose what [`plan`] clears away, as it may be half gone from now on.

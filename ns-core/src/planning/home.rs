@@ -2,7 +2,7 @@
 //! are still there, and what its confirm clears away on the other side.
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph};
-use super::protect::{PointRemains, forget_points};
+use super::protect::{PointRemains, disable, forget_points};
 use super::recovery::{RecoveryInputs, bring, mapping_of};
 use super::undo::{Done, plan_undo};
 use crate::model::{CloudId, Home, Instance, Inventory, PowerState, ReplicatedVolume, TaskKey};
@@ -134,22 +134,40 @@ pub(super) fn rejoin(
     last
 }
 
+/// What the confirm of a failback that came home finds.
+#[derive(Debug, Clone, Copy)]
+pub struct Homecoming<'a> {
+    /// What it came back to.
+    pub home: &'a Home,
+    /// What the failover had done that led away from there.
+    pub failover: &'a [Done<'a>],
+    /// The original instances that came home.
+    pub back: &'a BTreeSet<CloudId>,
+    /// Others that were stopped because they share volumes with these, and run again.
+    pub idle: &'a [CloudId],
+    /// The volumes that came home, as the reversed plan replicated them.
+    pub volumes: &'a [&'a ReplicatedVolume],
+    /// Volumes that had left the reversed plan, and whose replicas nobody needs any more.
+    pub released: &'a [&'a ReplicatedVolume],
+    /// What the recovery points that were made on the way hold of all these.
+    pub points: &'a [PointRemains],
+}
+
 /// Plans the end of a failback that came home: what the failover had made on the other side goes, and so do the recovery
-/// points that were made there; then it is proved that the volumes are protected as before (R21). `failover` is what that
-/// job did; `back` are the original instances that came home, `idle` others that were stopped because they share volumes with
-/// these, and run again.
+/// points that were made there; then it is proved that the volumes are protected as before (R21).
 ///
 /// # Errors
 /// `Internal` for a cycle, which would be a fault of this function.
-pub fn plan_homecoming(
-    home: &Home,
-    failover: &[Done<'_>],
-    back: &BTreeSet<CloudId>,
-    idle: &[CloudId],
-    volumes: &[&ReplicatedVolume],
-    points: &[PointRemains],
-    prefix: &str,
-) -> Result<TaskGraph> {
+pub fn plan_homecoming(homecoming: Homecoming<'_>, prefix: &str) -> Result<TaskGraph> {
+    let Homecoming {
+        home,
+        failover,
+        back,
+        idle,
+        volumes,
+        released,
+        points,
+    } = homecoming;
     let recovered: BTreeSet<&CloudId> = home.instances.values().collect();
     // Instances that were not recovered, and stopped only because they share a volume with one that was.
     let beside = |server: &Ref| matches!(server, Ref::Known(id) if !recovered.contains(id));
@@ -186,7 +204,8 @@ pub fn plan_homecoming(
         graph.add(format!("{prefix}/start/{id}"), start, []);
     }
     let mut forgotten = TaskGraph::default();
-    forget_points(&mut forgotten, points, Side::Target);
+    let vaults = forget_points(&mut forgotten, points, Side::Target);
+    disable(&mut forgotten, released.iter().copied(), vaults);
     for mut task in forgotten.tasks.into_values() {
         let names = |key: &TaskKey| TaskKey::new(format!("{prefix}/points/{key}"));
         task.after = task.after.iter().map(names).collect();

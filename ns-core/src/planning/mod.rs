@@ -24,7 +24,7 @@ pub use confirm::plan_confirm;
 pub use fence::{plan_fence, plan_open, plan_unfence};
 pub use forecast::{ActionKind, Forecast, History, Span, forecast};
 pub use graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph, VAULT_BASE};
-pub use home::{Homeward, plan_homecoming};
+pub use home::{Homecoming, Homeward, plan_homecoming};
 pub use protect::{
     PointRemains, disable_key, forgotten, plan_point, plan_protect, plan_prune, plan_unprotect, point_snapshot_name,
     point_volumes, replicated_volumes,

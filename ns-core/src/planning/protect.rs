@@ -290,7 +290,7 @@ pub fn disable_key(volume: &CloudId) -> TaskKey {
 }
 
 /// Adds the end of the replication of volumes (REP-05), after what holds each has been cleared.
-fn disable<'a>(
+pub(super) fn disable<'a>(
     graph: &mut TaskGraph,
     volumes: impl Iterator<Item = &'a ReplicatedVolume>,
     mut cleared: BTreeMap<&CloudId, Vec<TaskKey>>,

@@ -10,7 +10,8 @@ use ns_core::journal::{Due, Entry, Event, Frozen, JobView, PhaseKind, TaskOutput
 use ns_core::machine::{self, Facts, TimerKind, Trigger};
 use ns_core::model::*;
 use ns_core::planning::{
-    Action, Homeward, RecoveryData, RecoveryInputs, TaskGraph, plan_homecoming, plan_recovery, plan_undo, plan_unfence,
+    Action, Homecoming, Homeward, RecoveryData, RecoveryInputs, TaskGraph, plan_homecoming, plan_recovery, plan_undo,
+    plan_unfence,
 };
 use ns_core::provider::{self, CreatedKind, Handle};
 use ns_core::{Error, ErrorKind};
@@ -234,8 +235,16 @@ impl Half {
                 .collect();
             let volumes: Vec<_> = frozen.plan.volumes.values().collect();
             let prefix = self.view.prefix("home");
-            let homecoming = plan_homecoming(home, &away.done(), &back, &[], &volumes, &[], &prefix)?;
-            graph.tasks.extend(homecoming.tasks);
+            let homecoming = Homecoming {
+                home,
+                failover: &away.done(),
+                back: &back,
+                idle: &[],
+                volumes: &volumes,
+                released: &[],
+                points: &[],
+            };
+            graph.tasks.extend(plan_homecoming(homecoming, &prefix)?.tasks);
         }
         Ok(graph)
     }
