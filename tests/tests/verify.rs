@@ -5,7 +5,7 @@ mod life_kit;
 
 use life_kit::World;
 use ns_core::ErrorKind;
-use ns_core::model::{JobOperation, PointId, Query, RecoveryPoint, ReplicationMode};
+use ns_core::model::{Consistency, JobOperation, PointId, PowerState, Query, RecoveryPoint, ReplicationMode};
 use ns_core::session::{Comparison, VerifyScope};
 
 async fn point(mode: ReplicationMode) -> (World, RecoveryPoint) {
@@ -110,4 +110,42 @@ async fn bad_requests_are_refused() {
     let job = session.jobs().create(drill).await.unwrap();
     world.succeeded(&job).await;
     world.operate(&job, JobOperation::Rollback).await;
+}
+
+/// REP-13: no storage takes one snapshot of all volumes of a group that would arrive on the other side. A point of running
+/// instances says so, with the time between its first and its last snapshot; one of stopped instances is consistent as a whole.
+#[tokio::test]
+async fn a_point_tells_how_consistent_it_is() {
+    for mode in [ReplicationMode::Snapshot, ReplicationMode::Journal] {
+        let (world, point) = point(mode).await;
+        let Consistency::Ordered { skew_ms } = point.consistency else {
+            panic!("{:?}", point.consistency);
+        };
+        let took = point.complete_at.duration_since(point.taken_at).as_millis();
+        assert!(skew_ms > 0 && i128::from(skew_ms) <= took, "{skew_ms} ms of {took}");
+        let session = world.session();
+        // What was known last is that they run.
+        for server in &world.sample.servers {
+            world.providers("a").cloud.stop(&server.id).await.unwrap();
+        }
+        let (stopped, job) = session.points().create(&point.group_id).await.unwrap();
+        world.succeeded(&job).await;
+        let stopped = session.points().get(&stopped).await.unwrap();
+        assert_eq!(stopped.consistency, Consistency::Crash);
+        // And the definitions are as they are now.
+        assert!(
+            stopped
+                .inventory
+                .instances
+                .values()
+                .all(|i| i.power == PowerState::Stopped)
+        );
+        let first = &world.sample.servers[0].id;
+        world.providers("a").cloud.start(first).await.unwrap();
+        let (started, job) = session.points().create(&point.group_id).await.unwrap();
+        world.succeeded(&job).await;
+        let started = session.points().get(&started).await.unwrap();
+        assert!(matches!(started.consistency, Consistency::Ordered { .. }));
+        assert_eq!(started.inventory.instances[first].power, PowerState::Running);
+    }
 }

@@ -10,10 +10,12 @@ use super::runner::Runner;
 use crate::Result;
 use crate::journal::Event;
 use crate::model::{
-    CloudId, Consistency, JobId, JobState, Manifest, PointId, PowerState, RecoveryPlan, RecoveryPoint, ResultCode, Work,
+    CloudId, Consistency, JobId, JobState, Manifest, PointId, PowerState, RecoveryPlan, RecoveryPoint, Resource,
+    ResourceKind, ResultCode, Work,
 };
 use crate::planning::{self, PointRemains};
 use crate::planted::{self, Bug};
+use crate::ports::with_deadline;
 use crate::store::Write;
 use std::collections::BTreeSet;
 
@@ -111,7 +113,7 @@ impl Runner {
                 let (mut plan, version) = self.plan_record(plan_id.as_str()).await?;
                 let over = retention::expire(&self.inner, &group_id, &plan).await?;
                 let left = retention::expired(&records, &plan_id).await?;
-                let (point, holds) = self.point_write(point_id)?;
+                let (point, holds) = self.point_write(point_id, self.stand_still().await)?;
                 let mut writes = vec![point];
                 let known = plan.leaving.clone();
                 let release = retention::release(&records, &mut plan, &over, &holds).await?;
@@ -151,8 +153,34 @@ impl Runner {
         self.inner.records().find(kinds::PLAN, id).await?.ok_or_else(lost)
     }
 
+    /// Whether nothing wrote to the volumes of a point: all who may were stopped before its snapshots, and are now. A cloud that
+    /// does not answer shows nothing.
+    async fn stand_still(&self) -> bool {
+        let Some(frozen) = self.journal.view.frozen.as_deref() else {
+            return false;
+        };
+        let inner = &self.inner;
+        let Ok(providers) = inner.providers(&frozen.group.source_cluster) else {
+            return false;
+        };
+        if frozen.read_at.is_none() {
+            return false;
+        }
+        for instance in frozen.inventory.instances.values() {
+            if instance.power != PowerState::Stopped {
+                return false;
+            }
+            let get = providers.cloud.get(ResourceKind::Instance, &instance.id);
+            let now = with_deadline(&*inner.clock, inner.settings.reach_limit, "the Source cloud", get).await;
+            if !matches!(now, Ok(Some(Resource::Instance(now))) if now.power == PowerState::Stopped) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// The write of a new point, and the volumes it holds.
-    fn point_write(&self, point_id: &PointId) -> Result<(Write, BTreeSet<CloudId>)> {
+    fn point_write(&self, point_id: &PointId, stand_still: bool) -> Result<(Write, BTreeSet<CloudId>)> {
         let view = &self.journal.view;
         let frozen = view.frozen.as_deref().ok_or_else(lost)?;
         let volumes = planning::point_volumes(&frozen.plan, point_id, |task| {
@@ -172,12 +200,7 @@ impl Runner {
             .ok_or_else(lost)?;
         let first = snapshots.iter().filter_map(|s| s.started_at).min();
         let last = snapshots.iter().filter_map(|s| s.ended_at).max();
-        let stopped = frozen
-            .inventory
-            .instances
-            .values()
-            .all(|i| i.power == PowerState::Stopped);
-        let consistency = match (stopped, first, last) {
+        let consistency = match (stand_still, first, last) {
             (true, ..) => Consistency::Crash,
             (false, Some(first), Some(last)) => Consistency::Ordered {
                 skew_ms: u64::try_from(last.duration_since(first).as_millis()).unwrap_or_default(),

@@ -180,6 +180,7 @@ pub(crate) async fn freeze(inner: &Inner, work: &Work) -> Result<(Frozen, Option
         plan,
         group,
         inventory,
+        read_at: None,
         target_flavors: target.flavors.clone(),
         point,
     };

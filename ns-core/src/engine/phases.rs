@@ -7,19 +7,21 @@ use super::homecoming;
 use super::planner::Planner;
 use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
-use super::runner::Runner;
+use super::runner::{Runner, noted};
+use super::sync::{each, relearn};
 use super::{SourceReach, cloned_images, group_inventory, reach_source, read_cluster, retention, role_of};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind};
 use crate::machine::{self, Facts, Removal, Trigger};
 use crate::model::{
-    CloudId, Cluster, DataPoint, ForceRight, Home, JobDefinition, JobOperation, JobType, RecoveryPlan, RecoveryPoint,
-    TaskKey, Work,
+    CloudId, Cluster, DataPoint, ForceRight, Home, Inventory, JobDefinition, JobOperation, JobType, RecoveryPlan,
+    RecoveryPoint, ResourceKind, TaskKey, Work,
 };
 use crate::planning::{
     self, Action, FENCE, RecoveryData, RecoveryInputs, TaskGraph, plan_fence, plan_open, plan_point, plan_protect,
     plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::planted::{self, Bug};
+use crate::ports::with_deadline;
 use crate::provider::{Role, Token};
 use crate::report::RecoveryReport;
 use crate::store::Write;
@@ -53,7 +55,10 @@ impl Planner<'_> {
             (PhaseKind::Run, _) => match &view.work {
                 Work::Recovery(definition) => self.plan_run(definition, frozen, events).await,
                 Work::Protect { give_up, .. } => self.plan_protect(give_up.as_ref(), frozen, events).await,
-                Work::Point { point_id, .. } => plan_point(&frozen.plan, point_id),
+                Work::Point { point_id, .. } => {
+                    self.reread(frozen, events).await?;
+                    plan_point(&frozen.plan, point_id)
+                }
                 Work::Fence { .. } => {
                     let (mut plan, source) = (frozen.plan.clone(), &frozen.group.source_cluster);
                     for (id, v) in &frozen.plan.volumes {
@@ -238,10 +243,38 @@ impl Planner<'_> {
     /// Reads the Source once more: a planned failover takes instances as they are now.
     async fn refresh(&self, frozen: &mut Frozen, events: &mut Vec<Event>) -> Result<()> {
         let inventory = read_cluster(&self.inner, &frozen.group.source_cluster, self.dry_run).await?;
-        frozen.inventory = group_inventory(&inventory, &frozen.group.instances);
+        self.freeze_again(frozen, &inventory, events);
+        Ok(())
+    }
+
+    fn freeze_again(&self, frozen: &mut Frozen, inventory: &Inventory, events: &mut Vec<Event>) {
+        frozen.inventory = group_inventory(inventory, &frozen.group.instances);
+        frozen.read_at = Some(self.inner.clock.now());
         events.push(Event::Frozen {
             inputs: Box::new(frozen.clone()),
         });
+    }
+
+    /// Reads the members of the group once more: a point keeps their definitions as they are now. It is made all the same when
+    /// the Source's cloud does not answer, with what was known.
+    async fn reread(&self, frozen: &Frozen, events: &mut Vec<Event>) -> Result<()> {
+        let source = &frozen.group.source_cluster;
+        let volumes: Vec<CloudId> = frozen.inventory.volumes.keys().cloned().collect();
+        let mut hints = each(ResourceKind::Instance, &frozen.group.instances);
+        hints.extend(each(ResourceKind::Volume, &volumes));
+        let limit = self.inner.settings.reach_limit;
+        let read = relearn(&self.inner, source, &hints);
+        match with_deadline(&*self.inner.clock, limit, "the Source cloud", read).await {
+            Ok(()) => {
+                let inventory = self.inner.inventory(source).await?;
+                // Of an instance that vanished the point keeps what was known, beside its volumes.
+                let vanished = |id: &CloudId| !inventory.instances.contains_key(id);
+                if !frozen.group.instances.iter().any(vanished) {
+                    self.freeze_again(&mut frozen.clone(), &inventory, events);
+                }
+            }
+            Err(error) => events.push(noted("point.definitions_as_known", &error)),
+        }
         Ok(())
     }
 

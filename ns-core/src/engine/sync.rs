@@ -155,6 +155,18 @@ pub(super) async fn learn_power(inner: &Inner, id: &ClusterId, seen: &BTreeMap<C
 /// A thing that the cloud told of, or a whole kind; and what happened to it.
 pub(crate) type Hint = (ResourceKind, Option<CloudId>, Happened);
 
+/// More things of a kind than this are read by reading all of it.
+const ONE_BY_ONE: usize = 200;
+
+/// Hints of things that may have changed.
+pub(super) fn each<'a>(kind: ResourceKind, ids: impl IntoIterator<Item = &'a CloudId>) -> Vec<Hint> {
+    let mut ids: Vec<Option<CloudId>> = ids.into_iter().cloned().map(Some).collect();
+    if ids.len() > ONE_BY_ONE {
+        ids = vec![None];
+    }
+    ids.into_iter().map(|id| (kind, id, Happened::Changed)).collect()
+}
+
 /// Reads things that the cloud told of, and learns what is different. What a hint of a kind without an id was about is found by
 /// reading the whole kind. Of a thing that was told of twice the last word counts: `Managed` explains an `Added`.
 pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Result<()> {

@@ -4,16 +4,13 @@
 //! and stopped, and the rest is read once it answers.
 
 use super::Inner;
-use super::sync::{Hint, learn_power, mark_failed, relearn};
+use super::sync::{Hint, each, learn_power, mark_failed, relearn};
 use crate::journal::{JobView, TaskStatus};
 use crate::model::{CloudId, ClusterId, Happened, PowerState, ResourceKind, Work};
 use crate::planning::{Action, Side};
 use crate::ports::with_deadline;
 use crate::provider::CreatedKind;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// More servers than this are read by reading all.
-const ONE_BY_ONE: usize = 200;
 
 /// Reads anew what the phase of a job touched that has just ended.
 pub(super) async fn relearn_touched(inner: &Inner, view: &JobView) {
@@ -90,12 +87,10 @@ fn hints(view: &JobView, at: Side) -> Vec<Hint> {
             _ => {}
         }
     }
-    if servers.len() > ONE_BY_ONE {
-        servers = BTreeSet::from([None]);
-    }
-    let mut hints: Vec<Hint> = (servers.into_iter())
-        .map(|id| (ResourceKind::Instance, id, Happened::Changed))
-        .collect();
+    let mut hints = match servers.contains(&None) {
+        true => vec![(ResourceKind::Instance, None, Happened::Changed)],
+        false => each(ResourceKind::Instance, servers.iter().flatten()),
+    };
     if made {
         let kinds = [ResourceKind::Tenant, ResourceKind::FloatingIp, ResourceKind::Hypervisor];
         hints.extend(kinds.map(|kind| (kind, None, Happened::Changed)));

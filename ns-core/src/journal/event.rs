@@ -34,6 +34,9 @@ pub struct Frozen {
     pub group: ProtectionGroup,
     /// The group's part of the Source inventory.
     pub inventory: Inventory,
+    /// When that was read for this job; none when it is what was known of the Source, as by its last synchronisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
     /// The Target's flavours.
     pub target_flavors: BTreeMap<CloudId, Flavor>,
     /// The chosen recovery point.

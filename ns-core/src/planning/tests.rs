@@ -594,7 +594,8 @@ fn point_takes_all_snapshots_before_it_ships_any() {
     }
 }
 
-/// Facts §2 of the OpenStack lab: a clone of an image cannot be mirrored before it is flattened.
+/// LIM-04, facts §2 of the OpenStack lab: a clone of an image cannot be mirrored before it is flattened, and nothing else is done
+/// with it meanwhile.
 #[test]
 fn protect_flattens_clones_first_or_refuses_them() {
     let instances: Vec<CloudId> = ALL.iter().map(|i| id(i)).collect();

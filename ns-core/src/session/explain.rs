@@ -232,6 +232,7 @@ impl Failback<'_> {
                     group,
                     // Planning reads it anew.
                     inventory: Inventory::default(),
+                    read_at: None,
                     target_flavors: Default::default(),
                     point: None,
                 };

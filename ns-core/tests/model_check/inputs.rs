@@ -144,6 +144,7 @@ pub fn frozen(layout: Layout) -> Frozen {
         contents: BTreeMap::new(),
     };
     Frozen {
+        read_at: None,
         plan,
         group: ProtectionGroup {
             id: GroupId::new("group"),

@@ -894,7 +894,8 @@ async fn inv_22_a_project_is_found_by_its_tag() {
     );
 }
 
-/// A right that the user had before is neither marked nor ever taken away.
+/// LIM-06: nobody has to see to it that a project has an administrator among its members: the engine's user becomes one for the
+/// time of a recovery. A right that it had before is neither marked nor ever taken away.
 #[tokio::test]
 async fn access_is_given_back_only_if_it_was_given() {
     let roles = format!("{PROJECT}/users/u1/roles");

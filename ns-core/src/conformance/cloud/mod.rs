@@ -26,7 +26,7 @@ pub fn cloud_cases<'f>() -> Vec<Case<CloudBench<'f>>> {
         networks::a_security_group_has_exactly_its_rules, "INV-07, INV-23";
         networks::a_floating_ip_leads_to_its_port, "INV-23, OpenStack facts 2";
         networks::nonsense_is_declined, "OpenStack facts 5";
-        volumes::adopt_makes_a_volume, "OpenStack facts 2 (manage)";
+        volumes::adopt_makes_a_volume, "INV-26, OpenStack facts 2 (manage)";
         volumes::sizes_are_rounded_up, "OpenStack facts 2 (manage)";
         volumes::adopting_nothing_leaves_nothing, "OpenStack facts 2 (manage)";
         volumes::a_replica_is_not_adopted, "OpenStack facts 2 (manage)";

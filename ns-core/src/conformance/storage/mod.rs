@@ -21,12 +21,12 @@ pub fn storage_cases<'f>() -> Vec<Case<StorageBench<'f>>> {
         basics::initial_copy_is_equal, "REP-03, PLAN-14";
         basics::unknown_image, "the port's documentation";
         points::snapshot_is_idempotent, "the port's documentation";
-        points::arrived_means_the_snapshot_is_there, "REP-15";
+        points::arrived_means_the_snapshot_is_there, "REP-04, REP-15";
         points::missing_snapshot, "the port's documentation";
         points::replica_is_read_only, "Ceph facts 2";
         points::drill_on_a_clone, "Ceph facts 0.7";
         points::found_by_token_after_rename, "OpenStack facts 2 (manage)";
-        points::remove_is_guarded, "INV-30";
+        points::remove_is_guarded, "INV-30, INV-35";
         points::flatten_makes_independent, "REP-14";
         points::a_clone_is_flattened_before_it_replicates, "PLAN-14, OpenStack facts 2";
         points::vault_survives_deletion_at_the_source, "Ceph facts 0.9 and 12";
@@ -42,6 +42,6 @@ pub fn storage_cases<'f>() -> Vec<Case<StorageBench<'f>>> {
         roles::status_tells_the_age_of_the_data, "Ceph facts 0.1, 3";
         ends::a_rename_is_survived, "Ceph facts 13.1";
         ends::disable_removes_the_replica, "REP-05";
-        ends::a_removed_snapshot_disappears, "Ceph facts 4, 5";
+        ends::a_removed_snapshot_disappears, "REP-04, INV-37, Ceph facts 4, 5";
     ]
 }
