@@ -11,7 +11,7 @@ use ns_core::model::{
     ClearOperation, ClusterId, DataPoint, ForceRight, GroupId, JobId, JobOperation, JobState, JobType, PlanId,
     RecoveryPlan, ResultCode,
 };
-use ns_core::session::{JobRequest, OperationRequest, ReprotectRequest};
+use ns_core::session::{JobRequest, OperationRequest, PlanUpdate, ReprotectRequest};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -227,6 +227,18 @@ impl Teller {
             end: End::Rollback,
             meddle: None,
         };
+        if let Some(session) = self.world.session() {
+            // Somebody may have taken the name of the project, which the refusal of a job would tell.
+            let mut mapping = plan.mapping.clone();
+            mapping.tenant_name.push_str("-2");
+            let update = PlanUpdate {
+                mapping: Some(mapping),
+                source_may_be_down: true,
+                ..PlanUpdate::default()
+            };
+            let made = self.world.limited(300, session.plans().update(&plan.id, update)).await;
+            self.refusal("another name", made.err().as_ref());
+        }
         self.job(order, false, |group, plan| JobRequest {
             force: Some(right("the Source shall write again")),
             ..JobRequest::failover(group, plan)

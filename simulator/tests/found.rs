@@ -191,3 +191,21 @@ fn what_could_not_be_read_is_read_soon() {
     };
     holds(29100, true, 2, &[Step::Wait(1), planned], &[death, hang]);
 }
+
+/// A rollback was given up, and somebody took the name of the project on the target: the plan could not be given another one, for
+/// its volumes could be written on no side, and so there was no way out.
+#[test]
+fn a_plan_can_be_put_right_when_nobody_may_write() {
+    let forced = Step::Forced(Disaster::Isolated, false, order(End::Rollback, None));
+    let deleted = Fault {
+        step: 0,
+        roll: 17_909_168_428_697_018_038,
+        ..fault(FaultKind::SourceImageDeleted, "b", "stop", 40, 203)
+    };
+    let taken = Fault {
+        step: 0,
+        roll: 10_989_979_377_987_679_199,
+        ..fault(FaultKind::NameTaken, "a", "disable_replication", 25, 55)
+    };
+    holds(36767, true, 1, &[forced], &[deleted, taken]);
+}

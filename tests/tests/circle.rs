@@ -10,7 +10,7 @@ use ns_core::model::{
     CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, Query, ReplicationMode, ResultCode,
 };
 use ns_core::ports::Clock;
-use ns_core::session::{JobRequest, OperationRequest, ReprotectRequest};
+use ns_core::session::{JobRequest, OperationRequest, PlanUpdate, ReprotectRequest};
 use ns_core::sim::{Beat, Effect, Fault, Part};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -332,6 +332,14 @@ async fn a_rollback_that_is_given_up_can_be_made_good() {
         let planned = JobRequest::failover(group, plan.clone());
         let refused = session.jobs().create(planned).await.unwrap_err();
         assert_eq!(refused.code(), "job.plan_status", "{refused:?}");
+        // What stands in the way of another failover can be put right in the plan.
+        let mut mapping = session.plans().get(&plan).await.unwrap().mapping;
+        mapping.tenant_name.push_str("-2");
+        let other_name = PlanUpdate {
+            mapping: Some(mapping),
+            ..PlanUpdate::default()
+        };
+        session.plans().update(&plan, other_name).await.unwrap();
 
         let job = session.jobs().create(forced).await.unwrap();
         world.succeeded(&job).await;

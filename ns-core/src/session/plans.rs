@@ -249,8 +249,10 @@ impl Plans<'_> {
         // One that may be down and is cannot be looked at.
         if at_source.is_ok() {
             let storage = inner.providers(&source.id)?.storage;
-            let protected = crate::engine::group_inventory(&source_inventory, &group.instances);
-            crate::engine::cloned_images(inner, &storage, &protected, plan.replication_mode).await?;
+            // What replicates under this plan does so whatever its role is now, as after a rollback that was given up.
+            let mut added = crate::engine::group_inventory(&source_inventory, &group.instances);
+            added.volumes.retain(|id, _| !plan.volumes.contains_key(id));
+            crate::engine::cloned_images(inner, &storage, &added, plan.replication_mode).await?;
         }
         Ok(source_inventory)
     }

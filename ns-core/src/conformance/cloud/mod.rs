@@ -17,7 +17,7 @@ pub fn cloud_cases<'f>() -> Vec<Case<CloudBench<'f>>> {
     cases![CloudBench<'f>:
         basics::check, "CL-02";
         basics::create_is_idempotent, "provider: tokens";
-        basics::inventory_shows_what_was_made, "INV-02 to INV-12";
+        basics::inventory_shows_what_was_made, "CL-01, INV-02 to INV-12";
         basics::remove_checks_the_token, "INV-30";
         basics::unknown_things, "the port's documentation";
         basics::a_dropped_call_is_made_again, "provider: cancellation";
