@@ -50,7 +50,8 @@ impl Everything {
 /// A resource without what changes by itself: loads, times of no meaning.
 fn line(mut resource: Resource) -> Result<String> {
     match &mut resource {
-        Resource::Hypervisor(h) => (h.vcpus_used, h.memory_mib_used) = (0, 0),
+        // A machine that is itself virtual may be given memory, and lose it again.
+        Resource::Hypervisor(h) => (h.vcpus_used, h.memory_mib, h.memory_mib_used) = (0, 0, 0),
         // A router's and a network's own ports come and go with their agents.
         Resource::Port(p) if p.device_owner.starts_with("network:") => p.id = "agent's".into(),
         _ => {}

@@ -2,8 +2,9 @@
 //! are still there, and what its confirm clears away on the other side.
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph};
+use super::lookup::Lookup;
 use super::protect::{PointRemains, disable, forget_points};
-use super::recovery::{RecoveryInputs, bring, mapping_of};
+use super::recovery::{bring, mapping_of};
 use super::undo::{Done, plan_undo};
 use crate::model::{CloudId, Home, Instance, Inventory, PowerState, ReplicatedVolume, TaskKey};
 use crate::provider::Ref;
@@ -51,11 +52,7 @@ impl<'a> Homeward<'a> {
 
 /// Adds the failback of an instance whose original is still there: its volumes are brought home under their old names,
 /// and it is started. Gives its last task; none when there is no original.
-pub(super) fn bring_home(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    instance: &Instance,
-) -> Result<Option<TaskKey>> {
+pub(super) fn bring_home(graph: &mut TaskGraph, inputs: &Lookup<'_>, instance: &Instance) -> Result<Option<TaskKey>> {
     let Some(homeward) = inputs.home else { return Ok(None) };
     let Some(original) = homeward.original(instance)? else {
         return Ok(None);

@@ -12,6 +12,7 @@ mod fence;
 mod forecast;
 mod graph;
 mod home;
+mod lookup;
 mod networks;
 mod protect;
 mod recovery;

@@ -4,10 +4,13 @@
 //! addresses are those of the Source, so that guests find themselves at home.
 
 use super::graph::{Action, Side, TaskGraph};
-use super::recovery::RecoveryInputs;
+use super::lookup::Lookup;
 use crate::model::{CloudId, Port, SecurityGroup, TaskKey};
 use crate::provider::{Ref, RuleSpec, Spec};
 use crate::{Error, ErrorKind, Result};
+
+/// How the tasks begin that connect a subnet to a router.
+const ROUTER_INTERFACE: &str = "router-interface/";
 
 /// Adds a task that makes something on the Target.
 pub(super) fn create(
@@ -37,7 +40,7 @@ fn missing(what: &str, id: &CloudId) -> Error {
 }
 
 /// Adds the tenant, and the right to work in it; gives the task to wait for.
-pub(super) fn tenant(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> (Ref, TaskKey) {
+pub(super) fn tenant(graph: &mut TaskGraph, inputs: &Lookup<'_>) -> (Ref, TaskKey) {
     let name = match inputs.isolated {
         true => format!("{}-drill-{}", inputs.plan.mapping.tenant_name, inputs.suffix),
         false => inputs.plan.mapping.tenant_name.clone(),
@@ -59,7 +62,7 @@ pub(super) fn tenant(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> (Ref
 /// Adds a port with its network, subnets and security groups; for a failover also the way out. Gives the port's task.
 pub(super) fn port(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     tenant: &(Ref, TaskKey),
     port: &Port,
 ) -> Result<TaskKey> {
@@ -95,7 +98,7 @@ pub(super) fn port(
 /// Adds the floating IPs that lead to a port; none in an isolated recovery.
 pub(super) fn floating_ips(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     tenant: &(Ref, TaskKey),
     port: &Port,
     port_task: &TaskKey,
@@ -104,23 +107,17 @@ pub(super) fn floating_ips(
         return Ok(Vec::new());
     }
     let mut tasks = Vec::new();
-    for floating in inputs
-        .inventory
-        .floating_ips
-        .values()
-        .filter(|f| f.port_id.as_ref() == Some(&port.id))
-    {
+    for floating in inputs.floating_ips(&port.id) {
         let Some(external) = inputs.plan.mapping.external_networks.get(&floating.network_id) else {
             return Err(unmapped_external(&floating.network_id));
         };
         let mut after = vec![tenant.1.clone(), port_task.clone()];
         // The address only works once the port's network has its way out.
+        let ways_out = graph.tasks.range(TaskKey::new(ROUTER_INTERFACE)..);
         after.extend(
-            graph
-                .tasks
-                .keys()
-                .filter(|k| k.as_str().starts_with("router-interface/"))
-                .cloned(),
+            ways_out
+                .map(|(key, _)| key.clone())
+                .take_while(|k| k.as_str().starts_with(ROUTER_INTERFACE)),
         );
         let spec = Spec::FloatingIp {
             tenant: tenant.0.clone(),
@@ -143,12 +140,7 @@ fn unmapped_external(id: &CloudId) -> Error {
     .with_remedy("map it to an external network of the Target cluster")
 }
 
-fn network(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    tenant: &(Ref, TaskKey),
-    id: &CloudId,
-) -> Result<TaskKey> {
+fn network(graph: &mut TaskGraph, inputs: &Lookup<'_>, tenant: &(Ref, TaskKey), id: &CloudId) -> Result<TaskKey> {
     let key = TaskKey::new(format!("network/{id}"));
     if graph.tasks.contains_key(&key) {
         return Ok(key);
@@ -193,7 +185,7 @@ fn network(
 /// The routers that connect a subnet, with their gateway and this interface.
 fn routers(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     tenant: &(Ref, TaskKey),
     subnet: &CloudId,
     subnet_task: &TaskKey,
@@ -227,7 +219,7 @@ fn routers(
             router: Ref::OutputOf(task.clone()),
             subnet: Ref::OutputOf(subnet_task.clone()),
         };
-        let key = format!("router-interface/{}/{subnet}", router.id);
+        let key = format!("{ROUTER_INTERFACE}{}/{subnet}", router.id);
         create(graph, key, spec, [tenant.1.clone(), task, subnet_task.clone()]);
     }
     Ok(())
@@ -237,7 +229,7 @@ fn routers(
 /// there, so that groups may refer to each other.
 fn security_group(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     tenant: &(Ref, TaskKey),
     id: &CloudId,
 ) -> Result<TaskKey> {

@@ -6,6 +6,7 @@
 
 use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph, VAULT_BASE};
 use super::home::{self, Homeward};
+use super::lookup::Lookup;
 use super::networks;
 use crate::model::{
     CloudId, ClusterId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint,
@@ -76,6 +77,7 @@ pub struct RecoveryInputs<'a> {
 /// # Errors
 /// `Invalid` when the plan or the inventory has a hole: the field or object is named.
 pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
+    let inputs = &Lookup::of(inputs);
     let mut graph = TaskGraph::default();
     let mut servers: BTreeMap<&CloudId, (TaskKey, TaskKey)> = BTreeMap::new();
     for id in inputs.instances {
@@ -131,7 +133,7 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
 /// request that is refused for it leaves what it had reserved before (seen in the lab).
 fn one_by_one(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     servers: &BTreeMap<&CloudId, (TaskKey, TaskKey)>,
 ) -> Result<()> {
     // Along the boot order, so that no two chains contradict each other.
@@ -170,12 +172,12 @@ pub(super) fn hole(what: &str, id: &CloudId) -> Error {
     .with_remedy("synchronise the Source cluster")
 }
 
-pub(super) fn mapping_of(inputs: &RecoveryInputs<'_>, id: &CloudId) -> InstanceMapping {
+pub(super) fn mapping_of(inputs: &Lookup<'_>, id: &CloudId) -> InstanceMapping {
     inputs.plan.mapping.instances.get(id).cloned().unwrap_or_default()
 }
 
 /// Adds an instance with everything it needs; gives its server task and the last of its tasks.
-fn server(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, instance: &Instance) -> Result<(TaskKey, TaskKey)> {
+fn server(graph: &mut TaskGraph, inputs: &Lookup<'_>, instance: &Instance) -> Result<(TaskKey, TaskKey)> {
     let tenant = &networks::tenant(graph, inputs);
     let mapping = mapping_of(inputs, &instance.id);
     let mut after = vec![tenant.1.clone()];
@@ -215,21 +217,16 @@ fn server(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, instance: &Instanc
         after.push(task.clone());
         Some(Ref::OutputOf(task))
     });
-    let server_group = inputs
-        .inventory
-        .server_groups
-        .values()
-        .find(|g| g.members.contains(&instance.id))
-        .map(|g| {
-            let spec = Spec::ServerGroup {
-                tenant: tenant.0.clone(),
-                name: g.name.clone(),
-                policy: g.policy.clone(),
-            };
-            let task = networks::create(graph, format!("server-group/{}", g.id), spec, [tenant.1.clone()]);
-            after.push(task.clone());
-            Ref::OutputOf(task)
-        });
+    let server_group = inputs.server_group(&instance.id).map(|g| {
+        let spec = Spec::ServerGroup {
+            tenant: tenant.0.clone(),
+            name: g.name.clone(),
+            policy: g.policy.clone(),
+        };
+        let task = networks::create(graph, format!("server-group/{}", g.id), spec, [tenant.1.clone()]);
+        after.push(task.clone());
+        Ref::OutputOf(task)
+    });
     let availability_zone = mapping.availability_zone.clone().or_else(|| {
         inputs
             .plan
@@ -278,7 +275,7 @@ fn stop_source(graph: &mut TaskGraph, instance: &Instance) -> TaskKey {
 }
 
 /// Adds the task that cuts the source off, if it is to be.
-fn fence(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> Option<TaskKey> {
+fn fence(graph: &mut TaskGraph, inputs: &Lookup<'_>) -> Option<TaskKey> {
     let (cluster, decision) = inputs.fence?;
     let action = Action::Fence {
         side: Side::Source,
@@ -289,7 +286,7 @@ fn fence(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>) -> Option<TaskKey> 
 }
 
 /// Adds the tasks that bring a volume to the Target; gives its image there and the task after which it can be used.
-pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<(ImageRef, TaskKey)> {
+pub(super) fn bring(graph: &mut TaskGraph, inputs: &Lookup<'_>, id: &CloudId) -> Result<(ImageRef, TaskKey)> {
     let volume = inputs.inventory.volumes.get(id).ok_or_else(|| hole("volume", id))?;
     let (image, ready) = match inputs.data {
         RecoveryData::Point { point, .. } => {
@@ -331,7 +328,7 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &Clo
             if stop {
                 // A Source that is half alive is asked to stop its writers, but a failed stop does not hold recovery up: the
                 // operator decided that already.
-                let stops: BTreeSet<TaskKey> = writers(inputs, id).map(|i| stop_source(graph, i)).collect();
+                let stops: BTreeSet<TaskKey> = inputs.writers(id).iter().map(|i| stop_source(graph, i)).collect();
                 for later in fence.iter().chain([&task]) {
                     if let Some(t) = graph.tasks.get_mut(later) {
                         t.order.extend(stops.iter().cloned());
@@ -346,12 +343,7 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &RecoveryInputs<'_>, id: &Clo
 }
 
 /// Adds the tasks that bring a volume to the Target and into its cloud; gives the task that adopts it.
-fn volume(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    tenant: &(Ref, TaskKey),
-    id: &CloudId,
-) -> Result<TaskKey> {
+fn volume(graph: &mut TaskGraph, inputs: &Lookup<'_>, tenant: &(Ref, TaskKey), id: &CloudId) -> Result<TaskKey> {
     let key = TaskKey::new(format!("volume/{id}"));
     if graph.tasks.contains_key(&key) {
         return Ok(key);
@@ -397,12 +389,7 @@ fn volume(
 
 /// The hand-over of one volume: a first shipment while the guests still run, then stop, demote, arrival, promote. With `stop`
 /// unset the guests are cut off from the volume by its demotion.
-fn hand_over(
-    graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
-    volume: &Volume,
-    stop: bool,
-) -> Result<(ImageRef, TaskKey)> {
+fn hand_over(graph: &mut TaskGraph, inputs: &Lookup<'_>, volume: &Volume, stop: bool) -> Result<(ImageRef, TaskKey)> {
     let id = &volume.id;
     let image = ImageRef::Replica(replication_id(inputs, id)?);
     let ship = graph.add(
@@ -424,7 +411,7 @@ fn hand_over(
         [&ship],
     );
     let mut stops = Vec::new();
-    for instance in writers(inputs, id).filter(|_| stop) {
+    for instance in inputs.writers(id).iter().filter(|_| stop) {
         let stop = stop_source(graph, instance);
         // Guests stop only when the bulk of their data is over: the pause is as short as the last delta.
         if let Some(task) = graph.tasks.get_mut(&stop) {
@@ -465,17 +452,7 @@ fn hand_over(
     Ok((image, promote))
 }
 
-/// Everything on the Source that may write to a volume: also instances that are left out of this recovery, for a volume has
-/// one writing side only.
-fn writers<'a>(inputs: &RecoveryInputs<'a>, volume: &'a CloudId) -> impl Iterator<Item = &'a Instance> {
-    inputs
-        .inventory
-        .instances
-        .values()
-        .filter(move |i| i.volume_ids.contains(volume))
-}
-
-fn replication_id(inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<crate::model::ReplicationId> {
+fn replication_id(inputs: &Lookup<'_>, id: &CloudId) -> Result<crate::model::ReplicationId> {
     inputs
         .plan
         .volumes
@@ -494,7 +471,7 @@ fn replication_id(inputs: &RecoveryInputs<'_>, id: &CloudId) -> Result<crate::mo
 /// The flavour: the mapped one, one of the same size, or a new one (OPEN-15).
 fn flavor(
     graph: &mut TaskGraph,
-    inputs: &RecoveryInputs<'_>,
+    inputs: &Lookup<'_>,
     tenant: &(Ref, TaskKey),
     source: &Flavor,
     mapped: Option<&str>,
