@@ -62,7 +62,18 @@ async fn split(world: &World, group: &GroupId, plan: &PlanId, job: &JobId) {
     assert_eq!(newest.volumes.len(), 2);
 }
 
-/// PG-26, SM-45, SM-56: what a planned failover could not recover goes back, and is protected as before by a group of its own.
+/// The end of the plan that stayed takes nothing of what runs on the other side.
+async fn ends_without_harm(world: &World, plan: &PlanId, job: &JobId) {
+    let session = world.session();
+    let end = session.plans().delete(plan).await.unwrap();
+    world.succeeded(&end).await;
+    let offer = session.failback().offer(job).await.unwrap();
+    for now in offer.home.instances.keys() {
+        world.sim.heartbeat("b", now).expect("it runs on the Target");
+    }
+}
+
+/// PG-26, PLAN-31, SM-45, SM-56: what a planned failover could not recover goes back, and is protected as before by a group of its own.
 #[tokio::test]
 async fn what_failed_keeps_a_group_and_a_plan_of_its_own() {
     for mode in MODES {
@@ -71,6 +82,7 @@ async fn what_failed_keeps_a_group_and_a_plan_of_its_own() {
         let job = in_part(&world, JobRequest::failover(group.clone(), plan.clone())).await;
         assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
         split(&world, &group, &plan, &job).await;
+        ends_without_harm(&world, &plan, &job).await;
     }
 }
 
@@ -97,5 +109,6 @@ async fn what_failed_runs_again_although_its_source_was_fenced() {
         }
         assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
         split(&world, &group, &plan, &job).await;
+        ends_without_harm(&world, &plan, &job).await;
     }
 }
