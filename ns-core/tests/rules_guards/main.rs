@@ -7,6 +7,7 @@ mod group;
 mod job;
 mod name;
 mod plan;
+mod properties;
 mod world;
 
 use ns_core::{Error, ErrorKind};
