@@ -108,6 +108,15 @@ fn check_note(note: &str) -> Result<()> {
 impl Clusters<'_> {
     /// Checks the connection to a cloud and its storage, before registration or later (CL-02). Nothing is changed.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, providers: ns_core::Providers) -> ns_core::Result<()> {
+    /// let report = session.clusters().check(&providers).await?;
+    /// for right in &report.cloud.missing_rights {
+    ///     println!("the user lacks {right}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Unauthenticated` for wrong credentials, `Unavailable` or `Timeout` for an endpoint that does not answer, `Refused`
     /// when rights are missing, the clocks differ too much or the storage does not replicate. Whatever the provider says, field
@@ -162,6 +171,20 @@ impl Clusters<'_> {
 
     /// Registers a cluster that passes [`Clusters::check`] and reads its inventory (CL-03, CL-09). Its providers stay the embedding
     /// program's to make; with [`Clusters::add`] the engine keeps the connection.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, providers: ns_core::Providers) -> ns_core::Result<()> {
+    /// use ns_core::session::ClusterRequest;
+    ///
+    /// let request = ClusterRequest {
+    ///     name: "seoul-1".to_owned(),
+    ///     owner_group_id: "ops".into(),
+    ///     note: String::new(),
+    /// };
+    /// let cluster = session.clusters().register(request, providers).await?;
+    /// println!("{} holds {}", cluster.id, cluster.storage_kind);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Clusters::check`]; `Invalid` for a bad name, or a note that looks like a secret (SEC-15); `Refused` for a platform that the
@@ -262,6 +285,14 @@ impl Clusters<'_> {
 
     /// The groups on a cluster that the actor sees, each with its plans (CL-17, UI-09).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// for linked in session.clusters().recovery(&id).await? {
+    ///     println!("{} has {} plans", linked.group.name, linked.plans.len());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn recovery(&self, id: &ClusterId) -> Result<Vec<LinkedRecovery>> {
@@ -279,6 +310,13 @@ impl Clusters<'_> {
 
     /// Reads a cluster's inventory anew (CL-18).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// let inventory = session.clusters().sync(&id).await?;
+    /// println!("{} instances", inventory.instances.len());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of the cloud; the last good inventory is kept then.
     pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
@@ -290,6 +328,13 @@ impl Clusters<'_> {
     }
 
     /// Looks whether a cluster answers and keeps the answer with it (CL-11).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// let connection = session.clusters().probe(&id).await?;
+    /// println!("{connection:?}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of the store; a cluster that does not answer is not an error but `Inactive`.
@@ -319,6 +364,13 @@ impl Clusters<'_> {
 
     /// One cluster.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// let cluster = session.clusters().get(&id).await?;
+    /// println!("{}: {:?}", cluster.name, cluster.connection);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &ClusterId) -> Result<Cluster> {
@@ -326,6 +378,14 @@ impl Clusters<'_> {
     }
 
     /// The cluster with this name, in whichever Unicode form it is typed (OPEN-06).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// if let Some(cluster) = session.clusters().by_name("seoul-1").await? {
+    ///     println!("{}", cluster.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of the store.
@@ -338,6 +398,15 @@ impl Clusters<'_> {
 
     /// A part of the clusters that the actor sees (CL-10, UI-06).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// let part = session.clusters().list(&Query::default().search("seoul").sort("name")).await?;
+    /// println!("{} of {}", part.items.len(), part.total);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
     pub async fn list(&self, query: &Query) -> Result<Listing<Cluster>> {
@@ -346,6 +415,12 @@ impl Clusters<'_> {
     }
 
     /// Forgets a cluster, with its connection and the metadata of its volumes; needs no connection (CL-19).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// session.clusters().delete(&id).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).

@@ -85,6 +85,13 @@ impl Clusters<'_> {
 
     /// Connects and checks the connection, before registration or later (CL-02). Nothing is kept.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, connection: ns_core::session::Connection) -> ns_core::Result<()> {
+    /// let report = session.clusters().connect_and_check(&connection).await?;
+    /// println!("works as {}", report.cloud.user);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for settings or secrets that the connectors do not take, are missing or have the wrong form (CL-08), an `http`
     /// address that is not allowed (SEC-08) and a setting that looks like a secret (SEC-15); those of [`Clusters::check`].
@@ -158,6 +165,14 @@ impl Clusters<'_> {
 
     /// The connection that is kept for a cluster, without its secrets; none when the embedding program gives the providers
     /// itself.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// if let Some(kept) = session.clusters().connection(&id).await? {
+    ///     println!("{kept:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` for a cluster that is not there or not the actor's to see.

@@ -189,6 +189,14 @@ impl Jobs<'_> {
 impl Plans<'_> {
     /// Tells what [`Plans::delete`] would do: which snapshots, vault clones and replicas would go.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, plan: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// for refusal in session.plans().explain_delete(&plan).await?.refusals {
+    ///     println!("{}: {}", refusal.code, refusal.message);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`; those of the store. Everything that would refuse it is in the answer instead.
     pub async fn explain_delete(&self, id: &PlanId) -> Result<Explanation> {
@@ -213,6 +221,13 @@ impl Plans<'_> {
 impl Failback<'_> {
     /// Tells what [`Failback::reprotect`] would do: which instances on the old side would be stopped, which copies would follow
     /// by what changed, and which may be thrown away.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, failover: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// let told = session.failback().explain_reprotect(&failover, &Default::default()).await?;
+    /// println!("{} steps", told.steps.len());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` without an offer; those of the store. Everything that would refuse it is in the answer instead.

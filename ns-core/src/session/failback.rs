@@ -29,6 +29,13 @@ pub struct Failback<'a> {
 impl Failback<'_> {
     /// What a confirmed failover offers (OPEN-01).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, failover: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// let offer = session.failback().offer(&failover).await?;
+    /// println!("{} instances run on {}", offer.home.instances.len(), offer.source_cluster);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` when the job offers nothing: it is no confirmed failover, or its instances have come home.
     pub async fn offer(&self, failover: &JobId) -> Result<FailbackOffer> {
@@ -45,6 +52,16 @@ impl Failback<'_> {
 
     /// A part of the offers that the actor sees.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// for offer in session.failback().offers(&Query::default()).await?.items {
+    ///     println!("failover {} can be led back", offer.job_id);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
     pub async fn offers(&self, query: &Query) -> Result<Listing<FailbackOffer>> {
@@ -56,6 +73,16 @@ impl Failback<'_> {
     /// job that lets the old copies follow. When the job has succeeded, a failover by that plan is the failback: where the
     /// original instances are still there they are started on their own volumes, and its confirm puts everything back as it
     /// was before the failover. Both clusters must answer.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, failover: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// use ns_core::session::ReprotectRequest;
+    ///
+    /// let (group, plan, job) = session.failback().reprotect(&failover, ReprotectRequest::default()).await?;
+    /// session.jobs().wait(&job).await?;
+    /// println!("{} is protected by {} in the other direction", group.name, plan.name);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` without an offer; `Refused` when it was taken already (after a job that failed it may be asked for again), or the recovered instances are not there any more;

@@ -59,6 +59,25 @@ pub struct ProtectionGroups<'a> {
 impl ProtectionGroups<'_> {
     /// Puts instances into a new group (PG-05). Nothing is replicated before it has a plan.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId, instances: Vec<ns_core::model::CloudId>) -> ns_core::Result<()> {
+    /// use ns_core::session::GroupRequest;
+    ///
+    /// let request = GroupRequest {
+    ///     name: "shop".to_owned(),
+    ///     description: String::new(),
+    ///     owner_group_id: "ops".into(),
+    ///     source_cluster: cluster,
+    ///     instances,
+    ///     rpo_minutes: 15,
+    ///     rto_minutes: 30,
+    ///     snapshot_interval_minutes: Some(10),
+    /// };
+    /// let group = session.protection_groups().create(request).await?;
+    /// println!("{}", group.id);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` or `Refused` with the field and the rule: name, unknown instance, another group's member (PG-08), several
     /// projects (PG-09), a shared volume whose other instance is missing (PG-07), a volume that cannot be recovered (LIM-01,
@@ -105,6 +124,19 @@ impl ProtectionGroups<'_> {
     /// Changes a group (PG-15). Its plan follows in the same moment where an instance is taken out (PG-17); an instance that is
     /// added has to be mapped by an update of the plan, whose state is `Warning` until then (PG-16). With no members left
     /// the plan is deleted (PLAN-32): the job that does it is given.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::GroupId, instances: Vec<ns_core::model::CloudId>) -> ns_core::Result<()> {
+    /// use ns_core::session::GroupUpdate;
+    ///
+    /// let update = GroupUpdate { instances: Some(instances), ..Default::default() };
+    /// let (group, job) = session.protection_groups().update(&id, update).await?;
+    /// if let Some(job) = job {
+    ///     session.jobs().wait(&job).await?;
+    /// }
+    /// println!("{} has {} members", group.name, group.instances.len());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`ProtectionGroups::create`] for the group as it is to be (PG-19, PG-20); `Refused`, `group.jobs`, while a job
@@ -198,6 +230,12 @@ impl ProtectionGroups<'_> {
 
     /// One group.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::GroupId) -> ns_core::Result<()> {
+    /// println!("{}", session.protection_groups().get(&id).await?.name);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &GroupId) -> Result<ProtectionGroup> {
@@ -205,6 +243,16 @@ impl ProtectionGroups<'_> {
     }
 
     /// A part of the groups that the actor sees (PG-03, UI-11).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// for group in session.protection_groups().list(&Query::default().sort("name")).await?.items {
+    ///     println!("{}: {} instances", group.name, group.instances.len());
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
@@ -214,6 +262,15 @@ impl ProtectionGroups<'_> {
     }
 
     /// A part of the instances of a cluster that are in no group (PG-02, CON-09).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// let part = session.protection_groups().unprotected(&cluster, &Query::default()).await?;
+    /// println!("{} instances are in no group", part.total);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` for an unknown cluster, or one that was never synchronised; `Invalid` for a query that cannot be answered.
@@ -226,6 +283,12 @@ impl ProtectionGroups<'_> {
     }
 
     /// Deletes a group that has no plan (PG-21).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::GroupId) -> ns_core::Result<()> {
+    /// session.protection_groups().delete(&id).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Refused` while a plan exists (PG-22).

@@ -39,6 +39,15 @@ impl Inventories<'_> {
 
     /// One thing that a cluster holds.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId, id: ns_core::model::CloudId) -> ns_core::Result<()> {
+    /// use ns_core::model::Volume;
+    ///
+    /// let volume = session.inventory().get::<Volume>(&cluster, &id).await?;
+    /// println!("{} GiB", volume.size_gib);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn get<T: InventoryKind>(&self, cluster: &ClusterId, id: &CloudId) -> Result<T> {
@@ -57,6 +66,13 @@ impl Inventories<'_> {
 
     /// Everything that a cluster holds. It is shared, not copied, and stays as it was while it is looked at.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// let inventory = session.inventory().whole(&cluster).await?;
+    /// println!("{} volumes", inventory.volumes.len());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown cluster, or one that was never synchronised.
     pub async fn whole(&self, cluster: &ClusterId) -> Result<Arc<Inventory>> {
@@ -66,6 +82,14 @@ impl Inventories<'_> {
 
     /// What happened on a cluster after a position (0: from the oldest that is kept), oldest first, without waiting. The newest
     /// ten thousand events are kept.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// for event in session.inventory().events(&cluster, 0, 100).await? {
+    ///     println!("{}: {:?}", event.position, event.change);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` for an unknown cluster; `NotFound`, `events.gone`, when events after this position are not kept any more: read
@@ -85,6 +109,17 @@ impl Inventories<'_> {
 
     /// What happens on a cluster, after a position, for as long as it is listened to. Works from every engine on the store.
     /// Resume with the position of the last event seen.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut events = session.inventory().watch(&cluster, 0);
+    /// while let Some(event) = events.next().await {
+    ///     println!("{:?}", event?.change);
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn watch(&self, cluster: &ClusterId, after: u64) -> BoxStream<'static, Result<ClusterEvent>> {
         let (session, cluster) = (self.session.clone(), cluster.clone());

@@ -181,6 +181,15 @@ impl Jobs<'_> {
 
     /// Makes a recovery job. An immediate one begins at once.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, group: ns_core::model::GroupId, plan: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// use ns_core::session::JobRequest;
+    ///
+    /// let job = session.jobs().create(JobRequest::drill(group, plan)).await?;
+    /// println!("{:?}", session.jobs().wait(&job).await?.result);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` or `Refused` with field, rule and remedy: the matrix of JOB-20 … JOB-37, the plan's status (JOB-40), a
     /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
@@ -220,6 +229,12 @@ impl Jobs<'_> {
 
     /// One job, as lists show it.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// println!("{}", session.jobs().get(&id).await?.state);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &JobId) -> Result<JobSummary> {
@@ -227,6 +242,15 @@ impl Jobs<'_> {
     }
 
     /// A part of the jobs that the actor sees; the order of ids is that of their creation (JOB-01).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// let running = session.jobs().list(&Query::default().equal("state", "running")).await?;
+    /// println!("{} jobs run", running.total);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
@@ -241,6 +265,13 @@ impl Jobs<'_> {
 
     /// Everything that is known of a job: its verified journal, folded (JOB-55 … JOB-58).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// let view = session.jobs().view(&id).await?;
+    /// println!("{} tasks", view.tasks.len());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`; `Corrupt` when the journal does not verify.
     pub async fn view(&self, id: &JobId) -> Result<JobView> {
@@ -249,6 +280,14 @@ impl Jobs<'_> {
     }
 
     /// The whole journal, verified.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// for entry in session.jobs().journal(&id).await? {
+    ///     println!("{} {}", entry.position, entry.at);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Corrupt` when it does not verify, or ends before the line that the job's record was written with.
@@ -260,6 +299,17 @@ impl Jobs<'_> {
     /// What happens to a job, from a journal position on (0: from the beginning), until it has finished or no engine runs it
     /// any more. Works from every engine on the store: one that does not run the job asks the store every
     /// [`poll`](crate::Settings::poll). Resume with the position of the last entry seen. Dropping the stream stops the watching only.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut entries = session.jobs().watch(&id, 0);
+    /// while let Some(entry) = entries.next().await {
+    ///     println!("{:?}", entry?.event);
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn watch(&self, id: &JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
         let (session, id) = (self.session.clone(), id.clone());
@@ -276,6 +326,12 @@ impl Jobs<'_> {
 
     /// Waits until a job needs somebody or has finished: `completed`, `clear-failed`, `paused` or `finished`. Dropping the
     /// future stops the waiting only.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// println!("{:?}", session.jobs().wait(&id).await?.result);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` when no engine runs the job.
@@ -314,6 +370,14 @@ impl Jobs<'_> {
 
     /// Which operations the state machine allows now.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// for operation in session.jobs().allowed(&id).await? {
+    ///     println!("{operation}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn allowed(&self, id: &JobId) -> Result<Vec<JobOperation>> {
@@ -333,6 +397,20 @@ impl Jobs<'_> {
 
     /// Asks for an operation (SM-11 … SM-20); returns when it is journalled, not when its tasks have ended.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// use ns_core::model::JobOperation;
+    /// use ns_core::session::OperationRequest;
+    ///
+    /// let request = OperationRequest {
+    ///     reason: "everything was looked at".to_owned(),
+    ///     ..Default::default()
+    /// };
+    /// session.jobs().operate(&id, JobOperation::Confirm, request).await?;
+    /// session.jobs().wait(&id).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Refused` naming operation and state when the state machine has no such transition (SM-64).
     pub async fn operate(&self, id: &JobId, operation: JobOperation, request: OperationRequest) -> Result<JobSummary> {
@@ -350,6 +428,12 @@ impl Jobs<'_> {
 
     /// Extends the wait for an operator's decision by minutes (SM-61 … SM-63).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// session.jobs().extend(&id, 60).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for a length out of range, `Refused` in another state.
     pub async fn extend(&self, id: &JobId, minutes: u32) -> Result<JobSummary> {
@@ -357,6 +441,12 @@ impl Jobs<'_> {
     }
 
     /// Moves the planned time of a job that waits (JOB-45).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId, at: jiff::Timestamp) -> ns_core::Result<()> {
+    /// session.jobs().reschedule(&id, at).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` for a time in the past; `Refused` in another state (JOB-47).
@@ -372,6 +462,12 @@ impl Jobs<'_> {
     }
 
     /// Deletes a job (JOB-48). With `leave_resources` also one whose result was not cleaned up: what it made stays.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// session.jobs().delete(&id, false).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Refused` while it runs (JOB-49).

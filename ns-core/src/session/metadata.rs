@@ -46,6 +46,14 @@ impl Clusters<'_> {
     /// What can be entered for the volume types of a cluster, as far as its storage, its inventory and its connection tell; a type
     /// whose pool nobody can tell is left out. No peer is proposed.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// for proposed in session.clusters().propose_volume_metadata(&id).await? {
+    ///     session.clusters().enter_volume_metadata(&id, proposed).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown cluster or one without inventory; those of [`Clusters::check`] for its storage.
     pub async fn propose_volume_metadata(&self, id: &ClusterId) -> Result<Vec<VolumeMetadataRequest>> {
@@ -148,6 +156,14 @@ impl Clusters<'_> {
 
     /// What was entered for the volume types of a cluster (CL-16), in the order of their names.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// for entered in session.clusters().volume_metadata(&id).await? {
+    ///     println!("{entered:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown cluster.
     pub async fn volume_metadata(&self, id: &ClusterId) -> Result<Vec<VolumeMetadata>> {
@@ -156,6 +172,12 @@ impl Clusters<'_> {
     }
 
     /// Forgets what was entered for a volume type; `Ok` when there was nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// session.clusters().remove_volume_metadata(&id, "ceph").await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` for an unknown cluster.

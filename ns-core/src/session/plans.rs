@@ -59,6 +59,16 @@ impl Plans<'_> {
     /// Proposes a plan: things map to those of the same name on the Target, or to the only one there is. What could not be
     /// guessed is left out, and [`Plans::create`] names it.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, group: ns_core::model::GroupId, target: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// let mut request = session.plans().suggest(&group, &target).await?;
+    /// request.snapshot_retention = 12;
+    /// let (plan, job) = session.plans().create(request).await?;
+    /// session.jobs().wait(&job).await?;
+    /// println!("{} protects {} volumes", plan.name, session.plans().get(&plan.id).await?.volumes.len());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown group or a cluster without inventory.
     pub async fn suggest(&self, group: &GroupId, target: &ClusterId) -> Result<PlanRequest> {
@@ -136,6 +146,14 @@ impl Plans<'_> {
 
     /// Makes a plan and starts its initial mirroring (PLAN-13, PLAN-14); a first recovery point follows by itself (PLAN-15).
     /// Gives the plan and the job that mirrors.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, request: ns_core::session::PlanRequest) -> ns_core::Result<()> {
+    /// let (plan, job) = session.plans().create(request).await?;
+    /// session.jobs().wait(&job).await?;
+    /// println!("{}", plan.id);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` or `Refused` with the field and the rule, before anything is touched: a hole in the mapping, an unknown zone,
@@ -262,6 +280,16 @@ impl Plans<'_> {
     /// were added to the group are replicated from now on (PLAN-23): the job that mirrors them is given, and a recovery point
     /// follows it.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// use ns_core::session::PlanUpdate;
+    ///
+    /// let update = PlanUpdate { snapshot_retention: Some(24), ..Default::default() };
+    /// let (plan, _) = session.plans().update(&id, update).await?;
+    /// println!("version {}", plan.version);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Plans::create`] for the plan as it is to be (PLAN-25 … PLAN-27); `Refused`, `plan.jobs`, while a job of the
     /// group exists, naming it (PLAN-28). Nothing is changed then.
@@ -324,6 +352,16 @@ impl Plans<'_> {
 
     /// What became of a plan, version by version: what operators changed, and how it followed its Source by itself (PLAN-60).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// for change in session.plans().changes(&id, &Query::default()).await?.items {
+    ///     println!("version {} by {}", change.version, change.actor);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown plan; `Invalid` for a query that cannot be answered, naming its field.
     pub async fn changes(&self, id: &PlanId, query: &Query) -> Result<Listing<PlanChange>> {
@@ -347,6 +385,12 @@ impl Plans<'_> {
 
     /// One plan.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// println!("{}", session.plans().get(&id).await?.name);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, id: &PlanId) -> Result<RecoveryPlan> {
@@ -354,6 +398,16 @@ impl Plans<'_> {
     }
 
     /// A part of the plans that the actor sees (UI-15); those of one group with the condition `group_id` (PLAN-02).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// for plan in session.plans().list(&Query::default().sort("name")).await?.items {
+    ///     println!("{}", plan.name);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
@@ -365,6 +419,15 @@ impl Plans<'_> {
 
     /// A plan's status with every reason and its remedy (PLAN-40 … PLAN-45): the answer to "why is it not ready". Both clusters
     /// and the replicas are asked now, and whether the clusters answer is kept with them.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// let assessment = session.plans().assess(&id).await?;
+    /// for reason in &assessment.reasons {
+    ///     println!("{}: {}; {}", reason.code, reason.message, reason.remedy);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of the store.
@@ -465,6 +528,13 @@ impl Plans<'_> {
 
     /// Ends a plan (PLAN-29): its points, snapshots, vault and mirroring go; the Source's volumes stay as they are. Gives the
     /// job that does it.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PlanId) -> ns_core::Result<()> {
+    /// let job = session.plans().delete(&id).await?;
+    /// session.jobs().wait(&job).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Refused` while jobs of the group exist (PLAN-30); they are named. `Refused`, `plan.source_not_primary`, when the

@@ -16,6 +16,14 @@ impl Points<'_> {
     /// Makes a recovery point of a group (PG-23, REP-07): snapshots of all its volumes, shipped to the Target, proved there
     /// and put into the vault. Gives the job that does it; the point can be chosen once that has succeeded.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, group: ns_core::model::GroupId) -> ns_core::Result<()> {
+    /// let (point, job) = session.points().create(&group).await?;
+    /// session.jobs().wait(&job).await?;
+    /// println!("{}", session.points().get(&point).await?.taken_at);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Refused` without a plan whose volumes are replicated.
     pub async fn create(&self, group: &GroupId) -> Result<(PointId, JobId)> {
@@ -48,6 +56,17 @@ impl Points<'_> {
 
     /// A part of the group's recovery points, oldest first unless the query says otherwise (REP-06).
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, group: ns_core::model::GroupId) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// let newest = Query::default().sort_descending("taken_at");
+    /// for point in session.points().list(&group, &newest).await?.items {
+    ///     println!("{} of {}", point.id, point.taken_at);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for an unknown group; `Invalid` for a query that cannot be answered, naming its field.
     pub async fn list(&self, group: &GroupId, query: &Query) -> Result<Listing<RecoveryPoint>> {
@@ -60,6 +79,12 @@ impl Points<'_> {
     }
 
     /// One recovery point.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::PointId) -> ns_core::Result<()> {
+    /// println!("{:?}", session.points().get(&id).await?.consistency);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound`.

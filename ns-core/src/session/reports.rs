@@ -15,6 +15,13 @@ pub struct Reports<'a> {
 impl Reports<'_> {
     /// The report of a job (RES-03), as a value that gives JSON and a page.
     ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, job: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// let report = session.reports().get(&job).await?;
+    /// println!("{}", report.json()?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` while the job has none.
     pub async fn get(&self, job: &JobId) -> Result<RecoveryReport> {
@@ -24,6 +31,14 @@ impl Reports<'_> {
     }
 
     /// A part of the reports that the actor sees (RES-02).
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session) -> ns_core::Result<()> {
+    /// use ns_core::model::Query;
+    ///
+    /// println!("{} reports", session.reports().list(&Query::default()).await?.total);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` for a query that cannot be answered, naming its field.
