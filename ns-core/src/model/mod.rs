@@ -19,6 +19,7 @@ mod plan_change;
 mod point;
 mod query;
 mod record_fields;
+mod timetable;
 mod volume_metadata;
 
 pub use actor::*;
@@ -36,4 +37,5 @@ pub use plan_change::*;
 pub use point::*;
 pub(crate) use query::queryable;
 pub use query::*;
+pub use timetable::*;
 pub use volume_metadata::*;

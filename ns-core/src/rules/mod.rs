@@ -12,6 +12,7 @@ mod job;
 mod license;
 mod name;
 mod plan;
+mod timetable;
 
 pub use access::*;
 pub use connection::*;
@@ -20,6 +21,7 @@ pub use job::*;
 pub use license::*;
 pub use name::*;
 pub use plan::*;
+pub use timetable::*;
 
 use crate::model::{JobId, JobState};
 use crate::{Error, ErrorKind, Result};

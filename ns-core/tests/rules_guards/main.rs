@@ -8,6 +8,7 @@ mod job;
 mod name;
 mod plan;
 mod properties;
+mod timetable;
 mod world;
 
 use ns_core::{Error, ErrorKind};
