@@ -143,6 +143,7 @@ impl Runner {
                 let mut writes: Vec<Write> = points.iter().flat_map(|p| retention::forget(&p.id)).collect();
                 writes.push(remove(kinds::PLAN, plan_id.as_str()));
                 writes.extend(super::follow::forget(&records, &plan_id).await?);
+                writes.extend(super::drills::forget(&records, &plan_id).await?);
                 (writes, None)
             }
             Work::Recovery(_) | Work::Fence { .. } => (Vec::new(), None),

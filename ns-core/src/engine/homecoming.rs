@@ -169,6 +169,7 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
     if left.is_empty() {
         writes.push(remove(kinds::PLAN, frozen.plan.id.as_str()));
         writes.extend(super::follow::forget(&inner.records(), &frozen.plan.id).await?);
+        writes.extend(super::drills::forget(&inner.records(), &frozen.plan.id).await?);
         writes.push(remove(kinds::GROUP, frozen.group.id.as_str()));
         writes.push(remove(kinds::POINT_SCHEDULE, frozen.group.id.as_str()));
     } else {

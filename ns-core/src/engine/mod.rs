@@ -9,6 +9,7 @@
 
 mod closing;
 mod connections;
+mod drills;
 mod effect;
 mod fences;
 mod follow;

@@ -7,8 +7,8 @@ use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, Home, Inventory, JobId, JobSummary, PlanChange, PlanId, ProtectionGroup,
-    RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
+    Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
+    ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -69,6 +69,7 @@ documents! {
     ORDER: Note = "order",
     FENCE: HeldFence = "fence",
     POINT_SCHEDULE: PointSchedule = "point-schedule",
+    DRILL_SCHEDULE: DrillSchedule = "drill-schedule",
     /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
     CONNECTION: StoredConnection = "connection",
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",

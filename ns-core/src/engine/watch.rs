@@ -1,8 +1,9 @@
 //! What the engine looks at by itself, again and again: whether a fenced source came back and may write, whether any volume has
-//! two writers, whether plans follow their Sources, and which recovery points are due. Storage does not tell of two writers: both sides primary reads as healthy
-//! (Ceph facts §0.5), so the roles of both sides are read.
+//! two writers, whether plans follow their Sources, and which recovery points and drills are due. Storage does not tell of two
+//! writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both sides are read.
 
 use super::Inner;
+use super::drills;
 use super::follow::follow_sources;
 use super::journal_writer::first_writes;
 use super::records::{VolumeEpoch, kinds, put, remove};
@@ -42,6 +43,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = schedule::make_due_points(&inner).await {
             tracing::warn!(%error, "recovery points that are due could not be begun");
+        }
+        if let Err(error) = drills::make_due_drills(&inner).await {
+            tracing::warn!(%error, "drills that are due could not be made");
         }
         tokio::select! {
             biased;

@@ -51,6 +51,8 @@ id! {
     PointId,
     /// A job.
     JobId,
+    /// A schedule that makes jobs.
+    ScheduleId,
     /// A user group that owns clusters and protection groups.
     OwnerGroupId,
     /// An object of a cloud, as the cloud names it: a server, a volume, a network.

@@ -6,6 +6,7 @@
 mod actor;
 mod cluster;
 mod connection;
+mod drill_schedule;
 mod event;
 mod group;
 mod home;
@@ -25,6 +26,7 @@ mod volume_metadata;
 pub use actor::*;
 pub use cluster::*;
 pub use connection::*;
+pub use drill_schedule::*;
 pub use event::*;
 pub use group::*;
 pub use home::*;

@@ -1,10 +1,10 @@
 //! Which recovery jobs may be made (§7.2, §7.3).
 
 use super::plan::PlanFlag;
-use super::{first, invalid, job_exists, list, refused};
+use super::{check_name, check_timetable, first, invalid, job_exists, list, refused};
 use crate::model::{
-    CloudId, DataPoint, ExecutionType, ForceRight, JobDefinition, JobState, JobSummary, JobType, PlanAssessment,
-    PlanReason, PlanStatus, ProtectionGroup, RecoveryPlan, RecoveryPoint,
+    CloudId, DataPoint, DrillSchedule, ExecutionType, ForceRight, JobDefinition, JobState, JobSummary, JobType,
+    PlanAssessment, PlanReason, PlanStatus, ProtectionGroup, RecoveryPlan, RecoveryPoint,
 };
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -188,6 +188,20 @@ fn combination(job: &JobDefinition) -> Option<Error> {
             .with("rule", row.id)
             .with_remedy(format!("choose one of: {}", list(allowed))),
     )
+}
+
+/// Whether drills may be made of a group by a timetable (JOB-04, JOB-08, SCH-02 … SCH-05).
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub fn check_drill_schedule(schedule: &DrillSchedule, group: &ProtectionGroup, plan: &RecoveryPlan) -> Result<()> {
+    check_name("name", &schedule.name)?;
+    check_timetable("timetable", &schedule.timetable)?;
+    if plan.group_id != group.id {
+        return Err(invalid("job.plan", "plan_id", "the plan is not a plan of the group")
+            .with_remedy("choose the group's own plan"));
+    }
+    first(exclusions(&schedule.exclude, group))
 }
 
 fn exclusions(exclude: &BTreeSet<CloudId>, group: &ProtectionGroup) -> Vec<Error> {

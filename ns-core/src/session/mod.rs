@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] is the engine as one [`Actor`] sees it: what their groups own, and of that what their role may change
 //! (USR-02, USR-03). Its capabilities — [`Session::clusters`], [`Session::inventory`], [`Session::protection_groups`],
-//! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::reports`] — share one style: `create`, `get`,
+//! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::schedules`], [`Session::reports`] — share one style: `create`, `get`,
 //! `list` with a [`Query`](crate::model::Query) that gives a [`Listing`](crate::model::Listing), `delete`; input that breaks
 //! a rule is refused before anything is touched, in one [`crate::Error`] that names field, rule and remedy.
 
@@ -18,6 +18,7 @@ mod metadata;
 mod plans;
 mod points;
 mod reports;
+mod schedules;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
@@ -31,6 +32,7 @@ pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
 pub use reports::Reports;
+pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
@@ -83,6 +85,12 @@ impl Session {
     #[must_use]
     pub const fn jobs(&self) -> Jobs<'_> {
         Jobs { session: self }
+    }
+
+    /// Schedules: drills that are made again and again.
+    #[must_use]
+    pub const fn schedules(&self) -> Schedules<'_> {
+        Schedules { session: self }
     }
 
     /// Failback: protection in the other direction after a confirmed failover.
