@@ -14,13 +14,14 @@ use life_kit::{Recorder, World};
 use ns_core::engine::{DOCUMENTS, reread};
 use ns_core::journal::{Event, JobView, verify};
 use ns_core::model::{
-    ClusterId, ConnectionSettings, ExecutionType, ForceRight, Half, JobId, JobOperation, JobState, JobSummary,
-    KeyReference, ReplicationMode, ResultCode,
+    ClusterId, ConnectionSettings, DayOfMonth, ExecutionType, ForceRight, Half, JobId, JobOperation, JobState,
+    JobSummary, KeyReference, Recurrence, ReplicationMode, ResultCode, Timetable, WeekOfMonth, Weekday,
 };
 use ns_core::ports::{Clock, SequentialIds};
 use ns_core::sealing::{FixedKeys, HostKey, Secrets};
 use ns_core::session::{
-    ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, VolumeMetadataRequest,
+    ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, ScheduleRequest,
+    VolumeMetadataRequest,
 };
 use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
 use ns_core::store::{JournalLine, Store};
@@ -308,6 +309,40 @@ async fn drills() -> World {
     let jobs = session.jobs();
     session.points().create(&group).await.unwrap();
     world.finish_all().await;
+    for recurrence in [
+        Recurrence::Daily { days: 2 },
+        Recurrence::Weekly {
+            weeks: 1,
+            weekday: Weekday::Sunday,
+        },
+        Recurrence::MonthlyByDay {
+            from_month: 1,
+            months: 3,
+            day: DayOfMonth::Last,
+        },
+        Recurrence::MonthlyByWeekday {
+            from_month: 2,
+            months: 1,
+            week: WeekOfMonth::Second,
+            weekday: Weekday::Friday,
+        },
+    ] {
+        let request = ScheduleRequest {
+            name: "nightly".into(),
+            group_id: group.clone(),
+            plan_id: plan.clone(),
+            timetable: Timetable {
+                recurrence,
+                hour: 2,
+                minute: 30,
+                zone: "Asia/Seoul".into(),
+                begins: jiff::civil::date(2030, 1, 1),
+                ends: Some(jiff::civil::date(2031, 1, 1)),
+            },
+            exclude: world.sample.server_ids().into_iter().take(1).collect(),
+        };
+        session.schedules().create(request).await.unwrap();
+    }
     let request = || JobRequest::drill(group.clone(), plan.clone());
     for last in [JobOperation::RetryRollback, JobOperation::IgnoreRollback] {
         let drill = jobs.create(request()).await.unwrap();
