@@ -172,7 +172,8 @@ async fn job_04_bad_schedules_are_refused() {
     let (world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
     let session = world.session();
     let good = request(&world, &group, &plan);
-    let cases: [(&str, &str, &dyn Fn(&mut ScheduleRequest)); 5] = [
+    type Spoil<'a> = &'a dyn Fn(&mut ScheduleRequest);
+    let cases: [(&str, &str, Spoil<'_>); 5] = [
         ("name.characters", "name", &|r| r.name = "every night".into()),
         ("timetable.zone", "timetable.zone", &|r| {
             r.timetable.zone = "Mars/Olympus".into()
