@@ -5,6 +5,7 @@ use crate::auth::{self, Grant, Scope};
 use crate::call::{Call, Failure};
 use crate::config::OpenStackConfig;
 use crate::error::Service;
+use crate::inventory::volume::Pool;
 use crate::notices::Broker;
 use jiff::{SignedDuration, Timestamp};
 use ns_core::{Error, ErrorKind, Result};
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) http: reqwest::Client,
     /// Where the cloud tells of changes, if we listen.
     pub(crate) broker: Option<Broker>,
+    /// The pools of the volume service as they were read last.
+    pub(crate) pools: Mutex<Arc<Vec<Pool>>>,
     slots: Mutex<HashMap<Scope, Slot>>,
     gates: [Semaphore; Service::ALL.len()],
 }
@@ -61,6 +64,7 @@ impl Session {
             broker: Broker::new(&config)?,
             config,
             http,
+            pools: Mutex::default(),
             slots: Mutex::default(),
         })
     }

@@ -67,6 +67,12 @@ impl Lab {
         format!("cloud-{}", site.letter())
     }
 
+    /// The name of a site's cloud there with what is needed to listen to its notifications.
+    #[must_use]
+    pub fn listening_cloud_name(&self, site: SiteName) -> String {
+        format!("{}-listening", self.cloud_name(site))
+    }
+
     /// A site's ceph.conf.
     #[must_use]
     pub fn ceph_conf(&self, site: SiteName) -> PathBuf {
@@ -194,12 +200,26 @@ impl Lab {
     /// # Errors
     /// When it fails.
     pub fn xtask(&self, verb: &str, site: SiteName) -> Result<()> {
+        self.run_xtask(&[verb, site.letter()])
+    }
+
+    /// Runs `cargo xtask lab broker ACTION [SITE]`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn broker(&self, action: &str, site: Option<SiteName>) -> Result<()> {
+        let site = site.map(SiteName::letter);
+        self.run_xtask(&["broker", action].into_iter().chain(site).collect::<Vec<_>>())
+    }
+
+    fn run_xtask(&self, args: &[&str]) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
-            .args(["run", "--quiet", "--package", "xtask", "--", "lab", verb, site.letter()])
+            .args(["run", "--quiet", "--package", "xtask", "--", "lab"])
+            .args(args)
             .env("NEVERSTOP_LAB_DIR", &self.root)
             .status()?;
-        ensure!(status.success(), "lab {verb} {} ended with {status}", site.letter());
+        ensure!(status.success(), "lab {} ended with {status}", args.join(" "));
         Ok(())
     }
 }

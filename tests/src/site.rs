@@ -38,7 +38,19 @@ impl Site {
     /// # Errors
     /// When the lab's files are not as expected.
     pub fn connect(lab: &Lab, name: SiteName) -> Result<Self> {
-        let mut config = OpenStackConfig::from_clouds_yaml(Some(&lab.clouds_yaml()), &lab.cloud_name(name))?;
+        Self::connect_as(lab, name, &lab.cloud_name(name))
+    }
+
+    /// As [`connect`](Self::connect), and listens to the cloud's notifications.
+    ///
+    /// # Errors
+    /// When the lab's files are not as expected.
+    pub fn listening(lab: &Lab, name: SiteName) -> Result<Self> {
+        Self::connect_as(lab, name, &lab.listening_cloud_name(name))
+    }
+
+    fn connect_as(lab: &Lab, name: SiteName, cloud: &str) -> Result<Self> {
+        let mut config = OpenStackConfig::from_clouds_yaml(Some(&lab.clouds_yaml()), cloud)?;
         config.allow_http = true;
         let ceph = CephConfig {
             conf: lab.ceph_conf(name),

@@ -5,16 +5,16 @@
 use super::Inner;
 use super::records::{Records, kinds, put, remove};
 use crate::model::{
-    Cluster, ConnectionState, GroupId, JobId, JobState, JobSummary, PlanChange, PlanChangePart, PlanId,
+    Cluster, ClusterId, ConnectionState, GroupId, JobId, JobState, JobSummary, PlanChange, PlanChangePart, PlanId,
     ProtectionGroup, RecoveryPlan, Work,
 };
 use crate::store::Write;
 use crate::{ErrorKind, Result, rules};
 
-/// Makes every plan follow what is known of its Source.
-pub(crate) async fn follow_sources(inner: &Inner) -> Result<()> {
+/// Makes every plan follow what is known of its Source; of one Source only, when that is named.
+pub(crate) async fn follow_sources(inner: &Inner, of: Option<&ClusterId>) -> Result<()> {
     for plan in inner.records().all::<RecoveryPlan>(kinds::PLAN, |_| true).await? {
-        match follow_source(inner, &plan).await {
+        match follow_source(inner, &plan, of).await {
             Ok(()) => {}
             // Somebody changed it meanwhile: it is looked at again.
             Err(e) if e.kind() == ErrorKind::Conflict => {}
@@ -24,11 +24,14 @@ pub(crate) async fn follow_sources(inner: &Inner) -> Result<()> {
     Ok(())
 }
 
-async fn follow_source(inner: &Inner, plan: &RecoveryPlan) -> Result<()> {
+async fn follow_source(inner: &Inner, plan: &RecoveryPlan, of: Option<&ClusterId>) -> Result<()> {
     let (records, id) = (inner.records(), &plan.group_id);
     let Some((mut group, group_version)) = records.find::<ProtectionGroup>(kinds::GROUP, id.as_str()).await? else {
         return Ok(());
     };
+    if of.is_some_and(|of| of != &group.source_cluster) {
+        return Ok(());
+    }
     let source = records
         .find::<Cluster>(kinds::CLUSTER, group.source_cluster.as_str())
         .await?;

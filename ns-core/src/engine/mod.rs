@@ -50,6 +50,7 @@ pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use manifest::check as check_manifest;
+pub(crate) use monitor::{answers, named};
 pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};

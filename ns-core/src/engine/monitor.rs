@@ -6,12 +6,13 @@
 //! it dies.
 
 use super::Inner;
+use super::follow::follow_sources;
 use super::records::kinds;
 use super::sync::{self, Hint, relearn, sync_cluster};
 use crate::model::{Cluster, ClusterId};
 use crate::ports::with_deadline;
 use crate::provider::Notice;
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::collections::{BTreeSet, VecDeque};
@@ -152,7 +153,7 @@ async fn probe(inner: &Inner, id: &ClusterId) {
                 tracing::warn!(cluster = %id, answers = answer.is_ok(), "the connection changed");
                 // What happened while it was away was told to nobody (OPEN-03).
                 if answer.is_ok()
-                    && let Err(error) = sync_cluster(inner, id).await
+                    && let Err(error) = synchronise(inner, id).await
                 {
                     tracing::warn!(cluster = %id, %error, "it is back, and not synchronised yet");
                 }
@@ -173,8 +174,30 @@ async fn mend(inner: &Inner, id: &ClusterId) {
     }
 }
 
-/// Whether cloud and storage of a cluster answer now.
-async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
+/// What a half of a cluster says against it, with field and remedy also where the provider names none.
+pub(crate) fn named(error: Error, half: &str) -> Error {
+    let (field, remedy) = match error.kind() {
+        ErrorKind::Unauthenticated => ("credentials", "check the user, the password or key, and the project"),
+        ErrorKind::Denied => ("credentials", "give the user the rights it lacks, or use another user"),
+        ErrorKind::Unavailable | ErrorKind::Timeout => (
+            half,
+            "check the address, and that the service runs and can be reached from here",
+        ),
+        _ => (half, "check the settings of its provider"),
+    };
+    let error = match error.field() {
+        Some(_) => error,
+        None => error.with_field(field),
+    };
+    let error = match error.remedy() {
+        Some(_) => error,
+        None => error.with_remedy(remedy),
+    };
+    error.with("of", half)
+}
+
+/// Whether cloud and storage of a cluster answer now (CL-11).
+pub(crate) async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
     let providers = inner.providers(id)?;
     let limit = inner.settings.reach_limit;
     let (cloud, storage) = futures::future::join(
@@ -182,8 +205,8 @@ async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
         with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
     )
     .await;
-    cloud?;
-    storage?;
+    cloud.map_err(|e| named(e, "cloud"))?;
+    storage.map_err(|e| named(e, "storage"))?;
     Ok(())
 }
 
@@ -191,16 +214,23 @@ async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
 async fn listen(inner: &Inner, id: &ClusterId) {
     let mut heard = Heard::default();
     loop {
+        let begun = inner.clock.now();
         let pause = match follow(inner, id, &mut heard).await {
             Ok(()) => inner.settings.sync_interval,
             Err(error) => {
                 tracing::warn!(cluster = %id, %error, "the cluster is not listened to; it is synchronised instead");
-                // What is not told is to be found as soon as it would matter.
-                inner.settings.watch_interval
+                let took = Duration::try_from(inner.clock.now().duration_since(begun)).unwrap_or_default();
+                rest(inner.settings.watch_interval, took)
             }
         };
         inner.clock.sleep(pause).await;
     }
+}
+
+/// How long to rest after a reading that took so long. What is not told is to be found within the interval, also what changes as
+/// soon as it was read: the next reading has to be over by then. A cloud that takes long to read has a rest all the same.
+fn rest(interval: Duration, took: Duration) -> Duration {
+    interval.saturating_sub(took.saturating_mul(2)).max(interval / 10)
 }
 
 /// Listens until the connection breaks. `Ok` when the cloud does not tell of itself, after a synchronisation.
@@ -214,20 +244,30 @@ async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<()> 
     );
     let notices = connect.await;
     // From now on nothing is missed: what is synchronised after this is complete.
-    let synced = sync_cluster(inner, id).await;
+    let synced = synchronise(inner, id).await;
     let mut notices = match notices {
         Ok(notices) => notices,
-        Err(e) if e.kind() == ErrorKind::Unsupported => return synced.map(drop),
+        Err(e) if e.kind() == ErrorKind::Unsupported => return synced,
         Err(e) => return Err(e),
     };
     synced?;
     loop {
         tokio::select! {
             biased;
-            hints = gather(inner, &mut notices, heard) => relearn(inner, id, &hints?).await?,
-            () = inner.clock.sleep(inner.settings.sync_interval) => drop(sync_cluster(inner, id).await?),
+            hints = gather(inner, &mut notices, heard) => {
+                if relearn(inner, id, &hints?).await? {
+                    follow_sources(inner, Some(id)).await?;
+                }
+            }
+            () = inner.clock.sleep(inner.settings.sync_interval) => synchronise(inner, id).await?,
         }
     }
+}
+
+/// Reads a cluster anew. The plans follow at once, not with the next look of the watch.
+async fn synchronise(inner: &Inner, id: &ClusterId) -> Result<()> {
+    sync_cluster(inner, id).await?;
+    follow_sources(inner, Some(id)).await
 }
 
 /// The next notices, and those that come right after them.
@@ -240,7 +280,7 @@ async fn gather(
     loop {
         let next = async {
             notices.next().await.unwrap_or_else(|| {
-                Err(crate::Error::new(
+                Err(Error::new(
                     ErrorKind::Unavailable,
                     "cloud.notices_ended",
                     "the cloud stopped telling of changes",
@@ -287,5 +327,23 @@ impl Heard {
             self.ids.remove(&oldest);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EVT-14: whatever changes during a reading or after it is known an interval after the reading began, at the latest.
+    #[test]
+    fn evt_14_what_is_not_told_is_found_within_an_interval() {
+        let interval = Duration::from_secs(60);
+        for seconds in [0, 1, 10, 27] {
+            let took = Duration::from_secs(seconds);
+            assert_eq!(took + rest(interval, took) + took, interval);
+        }
+        for seconds in [28, 60, u64::MAX] {
+            assert_eq!(rest(interval, Duration::from_secs(seconds)), Duration::from_secs(6));
+        }
     }
 }

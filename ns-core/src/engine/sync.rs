@@ -168,8 +168,9 @@ pub(super) fn each<'a>(kind: ResourceKind, ids: impl IntoIterator<Item = &'a Clo
 }
 
 /// Reads things that the cloud told of, and learns what is different. What a hint of a kind without an id was about is found by
-/// reading the whole kind. Of a thing that was told of twice the last word counts: `Managed` explains an `Added`.
-pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Result<()> {
+/// reading the whole kind. Of a thing that was told of twice the last word counts: `Managed` explains an `Added`. Gives whether
+/// anything was different.
+pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Result<bool> {
     let held = inner.held_inventory(id);
     let _turn = held.writing.lock().await;
     let cloud = inner.providers(id)?.cloud;
@@ -183,7 +184,7 @@ pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Re
     for _ in 0..ATTEMPTS {
         let (head, version) = inner.head(id).await?;
         if head.complete_at.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let known = inner.known(id, &head).await?;
         let mut found = match whole.is_empty() {
@@ -201,11 +202,11 @@ pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Re
             difference.learned = Learned::Told;
         }
         if found.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         match inner.learn(id, (&head, version), found, None, vec![]).await {
             Err(e) if e.kind() == ErrorKind::Conflict => {}
-            result => return result,
+            result => return result.map(|()| true),
         }
     }
     Err(busy(id))

@@ -38,7 +38,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         if let Err(error) = look(&inner).await {
             tracing::warn!(%error, "the watch could not look");
         }
-        if let Err(error) = follow_sources(&inner).await {
+        if let Err(error) = follow_sources(&inner, None).await {
             tracing::warn!(%error, "plans could not follow their Sources");
         }
         if let Err(error) = schedule::make_due_points(&inner).await {

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::metadata::metadata_id;
-use crate::engine::{Providers, follow_sources, kinds, put, remove, sync_cluster};
+use crate::engine::{Providers, answers, follow_sources, kinds, named, put, remove, sync_cluster};
 use crate::model::{
     Cluster, ClusterId, ConnectionState, Inventory, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
     SyncState,
@@ -60,28 +60,6 @@ pub struct ConnectionReport {
 #[derive(Debug, Clone, Copy)]
 pub struct Clusters<'a> {
     pub(super) session: &'a Session,
-}
-
-/// What a provider's check refuses, with field and remedy also where the provider names none.
-fn named(error: Error, half: &str) -> Error {
-    let (field, remedy) = match error.kind() {
-        ErrorKind::Unauthenticated => ("credentials", "check the user, the password or key, and the project"),
-        ErrorKind::Denied => ("credentials", "give the user the rights it lacks, or use another user"),
-        ErrorKind::Unavailable | ErrorKind::Timeout => (
-            half,
-            "check the address, and that the service runs and can be reached from here",
-        ),
-        _ => (half, "check the settings of its provider"),
-    };
-    let error = match error.field() {
-        Some(_) => error,
-        None => error.with_field(field),
-    };
-    let error = match error.remedy() {
-        Some(_) => error,
-        None => error.with_remedy(remedy),
-    };
-    error.with("of", half)
 }
 
 fn check_rights(missing: &[String]) -> Result<()> {
@@ -323,7 +301,7 @@ impl Clusters<'_> {
         self.get(id).await?;
         self.session.may_change(Area::Clusters)?;
         let inventory = sync_cluster(&self.session.inner, id).await?;
-        follow_sources(&self.session.inner).await?;
+        follow_sources(&self.session.inner, Some(id)).await?;
         Ok(inventory)
     }
 
@@ -343,14 +321,12 @@ impl Clusters<'_> {
         Ok(self.seen(id, false).await?.connection)
     }
 
-    /// A cluster with the state of its connection now, which a dry run does not keep.
+    /// A cluster with the state of its connection now, which a dry run does not keep. It is asked what the monitor asks it: rights
+    /// that are missing are found by [`Clusters::check`], which also needs what a cloud that answers may be without for a while.
     pub(super) async fn seen(&self, id: &ClusterId, dry_run: bool) -> Result<Cluster> {
         let inner = &self.session.inner;
         let mut cluster: Cluster = inner.records().get(kinds::CLUSTER, id.as_str()).await?;
-        let looked = match inner.providers(id) {
-            Ok(providers) => self.check(&providers).await.map(drop),
-            Err(error) => Err(error),
-        };
+        let looked = answers(inner, id).await;
         if !dry_run {
             inner.set_connection(id, &looked).await?;
         }

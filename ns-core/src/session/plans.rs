@@ -6,12 +6,13 @@ use crate::engine::{Evidence, TwoWriters, VolumeEpoch, blocking, change, put, ro
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
     Listing, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query, RecoveryPlan,
-    ReplicationMode, ResourceMapping, TaskKey, Work,
+    ReplicatedVolume, ReplicationMode, ResourceMapping, TaskKey, Work,
 };
 use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
 use crate::rules::Area;
 use crate::{Error, ErrorKind, Result, rules};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -449,39 +450,11 @@ impl Plans<'_> {
         let jobs = records
             .all::<JobSummary>(kinds::JOB, |j| j.work.plan_id() == id && rules::job_exists(j.state))
             .await?;
-        let mut mirroring = BTreeMap::new();
-        for v in plan.volumes.values().filter(|_| target_active) {
-            let storage = inner.providers(&plan.target_cluster)?.storage;
-            let two = records
-                .find::<TwoWriters>(kinds::TWO_WRITERS, v.replication_id.as_str())
-                .await?;
-            if let Some((found, _)) = two {
-                let reason = format!("both sides are primary since {}: decide which side wins", found.since);
-                mirroring.insert(v.volume_id.clone(), rules::Mirroring::Abnormal { reason });
-                continue;
-            }
-            let epoch = records
-                .find::<VolumeEpoch>(kinds::EPOCH, v.replication_id.as_str())
-                .await?;
-            let phase = match storage.find_replica(&v.replication_id).await? {
-                Some(image) => {
-                    let status = storage.status(&image).await?;
-                    match epoch {
-                        Some((epoch, _)) if is_before(&status, &epoch) => ReplicationPhase::Replicating,
-                        _ => status.phase,
-                    }
-                }
-                None => ReplicationPhase::Unknown,
-            };
-            let state = match phase {
-                ReplicationPhase::Replicating => rules::Mirroring::Normal,
-                ReplicationPhase::InitialCopy { percent } => rules::Mirroring::InitialCopy { percent },
-                other => rules::Mirroring::Abnormal {
-                    reason: format!("{other:?}"),
-                },
-            };
-            mirroring.insert(v.volume_id.clone(), state);
-        }
+        let at = &plan.target_cluster;
+        let asked = stream::iter(plan.volumes.values().filter(|_| target_active))
+            .map(|v| async move { Ok::<_, Error>((v.volume_id.clone(), self.mirroring(at, v).await?)) })
+            .buffer_unordered(inner.settings.parallel);
+        let mirroring: BTreeMap<_, _> = asked.try_collect().await?;
         let world = rules::PlanWorld {
             group: &group,
             source: rules::Site {
@@ -504,6 +477,35 @@ impl Plans<'_> {
             preparing: jobs.iter().any(|j| matches!(j.work, Work::Protect { .. })),
             mirroring: &mirroring,
         }))
+    }
+
+    /// How the replication of a volume stands, as its replica says now (REP-17).
+    async fn mirroring(&self, target: &ClusterId, v: &ReplicatedVolume) -> Result<rules::Mirroring> {
+        let inner = &self.session.inner;
+        let (records, id) = (inner.records(), v.replication_id.as_str());
+        if let Some((found, _)) = records.find::<TwoWriters>(kinds::TWO_WRITERS, id).await? {
+            let reason = format!("both sides are primary since {}: decide which side wins", found.since);
+            return Ok(rules::Mirroring::Abnormal { reason });
+        }
+        let epoch = records.find::<VolumeEpoch>(kinds::EPOCH, id).await?;
+        let storage = inner.providers(target)?.storage;
+        let phase = match storage.find_replica(&v.replication_id).await? {
+            Some(image) => {
+                let status = storage.status(&image).await?;
+                match epoch {
+                    Some((epoch, _)) if is_before(&status, &epoch) => ReplicationPhase::Replicating,
+                    _ => status.phase,
+                }
+            }
+            None => ReplicationPhase::Unknown,
+        };
+        Ok(match phase {
+            ReplicationPhase::Replicating => rules::Mirroring::Normal,
+            ReplicationPhase::InitialCopy { percent } => rules::Mirroring::InitialCopy { percent },
+            other => rules::Mirroring::Abnormal {
+                reason: format!("{other:?}"),
+            },
+        })
     }
 
     /// What the providers can do for a plan. A Source that is not attached, since it is lost, is not asked.

@@ -322,6 +322,33 @@ async fn inv_08_volumes_with_their_storage() {
     assert_eq!(all[3]["storage"], Value::Null);
 }
 
+/// EVT-14, lab facts §5: without its message broker Cinder lists its volumes and cannot say what its pools are.
+#[tokio::test]
+async fn evt_14_pools_are_asked_for_when_one_is_not_known() {
+    let (server, session) = cloud().await;
+    let v = format!("/volume/v3/{HOME}");
+    let pools = format!("{v}/scheduler-stats/get_pools");
+    let answers = ResponseTemplate::new(200).set_body_json(recorded("volume-pools"));
+    let asked = Mock::given(method("GET")).and(path(pools));
+    asked.respond_with(answers).expect(2).mount(&server).await;
+    let managed = recorded("volume-show-managed-image-metadata")["volume"].clone();
+    let mut elsewhere = managed.clone();
+    elsewhere["id"] = json!("elsewhere");
+    elsewhere["os-vol-host-attr:host"] = json!("b-cinder-2@ceph#ceph");
+    for (id, volume) in [("one", &managed), ("two", &elsewhere)] {
+        let answer = json!({"volume": volume});
+        on(&server, "GET", &format!("{v}/volumes/{id}"), 200, answer).await;
+    }
+    let storage = async |id: &str| {
+        let found = one(&session, Kind::Volume, &id.into()).await.unwrap();
+        json_of(&found.unwrap())["storage"].clone()
+    };
+    let first = storage("one").await;
+    assert!(first.is_string(), "{first}");
+    assert_eq!(storage("one").await, first, "not asked for again");
+    assert_eq!(storage("two").await, Value::Null, "asked for, and not among them");
+}
+
 #[tokio::test]
 async fn inv_09_inv_11_types_and_snapshots() {
     let (server, session) = cloud().await;

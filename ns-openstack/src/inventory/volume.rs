@@ -9,6 +9,7 @@ use ns_core::model::{self, Resource, StorageRef};
 use ns_core::{ErrorKind, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 /// First microversion that tells a volume's group.
 pub(crate) const VERSION: &str = "3.13";
@@ -117,11 +118,7 @@ impl Kind for Volume {
     }
 
     async fn resources(session: &Session, page: Vec<Self>) -> Result<Vec<Resource>> {
-        // Who may not see the pools gets an inventory without storage references.
-        let pools = match pools(session).await {
-            Err(e) if e.kind() == ErrorKind::Denied => Vec::new(),
-            pools => pools?,
-        };
+        let pools = pools_of(session, &page).await?;
         Ok(page
             .into_iter()
             .map(|w| Resource::Volume(w.into_model(&pools)))
@@ -298,7 +295,7 @@ impl Pool {
 }
 
 /// All pools.
-pub(crate) async fn pools(session: &Session) -> Result<Vec<Pool>> {
+pub(crate) async fn pools(session: &Session) -> Result<Arc<Vec<Pool>>> {
     #[derive(Deserialize)]
     struct Pools {
         pools: Vec<Pool>,
@@ -306,5 +303,23 @@ pub(crate) async fn pools(session: &Session) -> Result<Vec<Pool>> {
     let call = session
         .get(Service::Volume, &["scheduler-stats", "get_pools"])
         .query("detail", "true");
-    Ok(call.json::<Pools>().await?.pools)
+    let read = Arc::new(call.json::<Pools>().await?.pools);
+    *session.pools.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
+    Ok(read)
+}
+
+/// The pools that hold these volumes. Which storage is behind a pool does not change while volumes are in it, so they are asked
+/// for only when there is one that is not known: of all that an inventory asks this alone goes over the services' message
+/// broker, and a cloud without that can still be read.
+async fn pools_of(session: &Session, volumes: &[Volume]) -> Result<Arc<Vec<Pool>>> {
+    let known = Arc::clone(&session.pools.lock().unwrap_or_else(PoisonError::into_inner));
+    let is_known = |host: &str| known.iter().any(|pool| pool.name == host);
+    if volumes.iter().filter_map(|v| v.host.as_deref()).all(is_known) {
+        return Ok(known);
+    }
+    match pools(session).await {
+        // Who may not see the pools gets an inventory without storage references.
+        Err(e) if e.kind() == ErrorKind::Denied => Ok(Arc::default()),
+        pools => pools,
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! The lab's folder is `NEVERSTOP_LAB`, by default `/var/lib/neverstop-lab`. Tests fail, never skip, when it is not up.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod fixture;
 

@@ -62,6 +62,15 @@ pub(crate) enum Part {
     Openstack,
 }
 
+/// What is done to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Action {
+    /// Stop it
+    Stop,
+    /// Start it again
+    Start,
+}
+
 /// What can be done with the lab.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -106,6 +115,15 @@ pub(crate) enum Verb {
         /// Which site
         site: Site,
     },
+    /// Stop or start message brokers as an operator would
+    Broker {
+        /// Which of both
+        #[arg(value_enum)]
+        action: Action,
+        /// The site whose services tell of changes there; none: every broker, also that by which the services of both
+        /// clouds talk among themselves
+        site: Option<Site>,
+    },
     /// SIGCONT every process of a site
     Thaw {
         /// Which site
@@ -128,6 +146,13 @@ pub(crate) fn run(verb: &Verb) -> Result<()> {
             let _lock = state.lock()?;
             timed("ceph", || ceph::start(&state, *site))?;
             timed("openstack", || openstack::start(&state, *site))
+        }
+        Verb::Broker { action, site } => {
+            let _lock = state.lock()?;
+            timed("broker", || match action {
+                Action::Stop => openstack::stop_brokers(&state, *site),
+                Action::Start => openstack::start_brokers(&state, *site),
+            })
         }
         Verb::Down => {
             let _lock = state.lock()?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub(crate) const PASSWORD: &str = "lab-pass";
 /// The one region of each cloud.
 pub(crate) const REGION: &str = "RegionOne";
-/// Where MariaDB and RabbitMQ listen.
+/// Where MariaDB and the RabbitMQ of the services listen.
 pub(crate) const SHARED_ADDRESS: &str = "127.0.0.23";
 
 /// One of the two clouds.

@@ -4,6 +4,7 @@
 //! A template holds `@NAME@` for a value, and lines that stand for a block every service repeats: `%login USER`,
 //! `%authtoken USER`, `%messaging`, `%helper FILE CONTEXT..`.
 use super::{
+    broker,
     cloud::{Cloud, PASSWORD, REGION, SHARED_ADDRESS},
     network,
 };
@@ -24,6 +25,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("dhcp_agent.ini", include_str!("templates/dhcp_agent.ini")),
     ("libvirtd.conf", include_str!("templates/libvirtd.conf")),
     ("qemu.conf", include_str!("templates/qemu.conf")),
+    ("rabbitmq.conf", include_str!("templates/rabbitmq-notifications.conf")),
 ];
 const FAKE: &str = include_str!("templates/nova-compute-fake.conf");
 const LIBVIRT: &str = include_str!("templates/nova-compute-libvirt.conf");
@@ -114,10 +116,9 @@ fn values(cloud: Cloud<'_>) -> Vec<(&'static str, String)> {
             "DATABASE",
             format!("mysql+pymysql://{user}:{PASSWORD}@{SHARED_ADDRESS}"),
         ),
-        (
-            "TRANSPORT",
-            format!("rabbit://{user}:{PASSWORD}@{SHARED_ADDRESS}:5672/{}", cloud.name()),
-        ),
+        ("TRANSPORT", broker::transport(cloud)),
+        ("NOTIFICATIONS", broker::notifications(cloud)),
+        ("SHARED", shared_dir(cloud.state).display().to_string()),
     ]
 }
 
@@ -147,7 +148,9 @@ fn expand(block: &str) -> Result<String> {
              {}service_token_roles = service\nservice_token_roles_required = true\n",
             login(user)
         ),
+        // What cannot be told is lost: a service that tells again and again does not do its work meanwhile.
         ["messaging"] => "[oslo_messaging_notifications]\ndriver = messagingv2\ntopics = notifications\n\
+             transport_url = @NOTIFICATIONS@\nretry = 0\n\
              [oslo_messaging_rabbit]\nheartbeat_in_pthread = false\n[oslo_concurrency]\nlock_path = @DIR@/lock\n"
             .to_owned(),
         ["helper", file, contexts @ ..] => contexts

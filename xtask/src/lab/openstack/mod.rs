@@ -1,10 +1,11 @@
 //! The OpenStack half of the lab: two clouds of real services on the two Ceph clusters, sharing a database server and
-//! a message broker. Two compute hosts of each cloud are pretended (no guest runs there, everything else is real), one
+//! a message broker; each has a second broker for its notifications. Two compute hosts of each cloud are pretended (no guest runs there, everything else is real), one
 //! runs real guests by emulation.
 //!
 //! Lives here: the verbs, and what waits for what when a cloud starts. What a process is called and reads is in
 //! [`services`] and [`config`]; what the tests find in a cloud is in [`identity`] and [`seed`].
 mod api;
+mod broker;
 mod cloud;
 mod config;
 mod hypervisor;
@@ -105,6 +106,16 @@ pub(crate) fn status(state: &State) -> Result<()> {
     Ok(())
 }
 
+/// Stops the message broker of a site's notifications; every broker, also the one of the services, when no site is named.
+pub(crate) fn stop_brokers(state: &State, site: Option<Site>) -> Result<()> {
+    broker::stop(state, site)
+}
+
+/// Starts them again; they answer when this returns.
+pub(crate) fn start_brokers(state: &State, site: Option<Site>) -> Result<()> {
+    broker::start(state, site)
+}
+
 /// What one start of a cloud shares between its parts.
 struct Start<'a> {
     cloud: Cloud<'a>,
@@ -135,6 +146,7 @@ fn start_clouds(state: &State, clouds: &[Cloud<'_>]) -> Result<()> {
     overrides::write(state)?;
     schema::end_leftovers(state)?;
     let progress = Progress::new(state);
+    broker::up(state, clouds, &progress)?;
     shared::up(state, &progress)?;
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let starts: Vec<Start<'_>> = clouds
@@ -185,7 +197,7 @@ impl<'a> Start<'a> {
         schema::ensure(self.cloud, api)?;
         if api == Api::Image {
             // the others speak to the broker late or never
-            shared::wait_broker(self.progress)?;
+            broker::wait(self.progress, self.cloud)?;
         }
         let process = services::api(self.cloud, api);
         self.run(std::slice::from_ref(&process))?;
@@ -194,14 +206,14 @@ impl<'a> Start<'a> {
 
     fn volume(&self) -> Result<()> {
         schema::ensure(self.cloud, Api::Volume)?;
-        shared::wait_broker(self.progress)?;
+        broker::wait(self.progress, self.cloud)?;
         self.run(&services::volume_services(self.cloud))?;
         self.run(&[services::api(self.cloud, Api::Volume)])
     }
 
     fn compute(&self) -> Result<()> {
         schema::ensure(self.cloud, Api::Compute)?;
-        shared::wait_broker(self.progress)?;
+        broker::wait(self.progress, self.cloud)?;
         // nova's processes end when they cannot log in
         self.wait_identity()?;
         self.run(&services::compute_services(self.cloud))?;
@@ -209,18 +221,18 @@ impl<'a> Start<'a> {
         // a compute host that finds no conductor waits; one that finds no placement comes back only a minute later
         self.wait_api(Api::Placement, &[])?;
         let conductor = self.cloud.named("nova-conductor");
-        shared::wait_consumed(self.progress, self.cloud, "conductor", &[&conductor])?;
+        broker::wait_consumed(self.progress, self.cloud, "conductor", &[&conductor])?;
         self.run(&services::compute_hosts(self.cloud))
     }
 
     fn network(&self) -> Result<()> {
         schema::ensure(self.cloud, Api::Network)?;
-        shared::wait_broker(self.progress)?;
+        broker::wait(self.progress, self.cloud)?;
         let server = services::api(self.cloud, Api::Network);
         self.run(std::slice::from_ref(&server))?;
         // agents that ask too early ask again only a minute later
         for queue in ["q-plugin", "q-reports-plugin", "q-l3-plugin"] {
-            shared::wait_consumed(self.progress, self.cloud, queue, &[&server.name])?;
+            broker::wait_consumed(self.progress, self.cloud, queue, &[&server.name])?;
         }
         self.wait_api(Api::Network, &[&server.name])?;
         if !self

@@ -5,6 +5,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     // shared by both clouds, and the cache of each
     "mariadb-server",
     "rabbitmq-server",
+    "openssl",
     "memcached",
     // identity, images, placement
     "keystone",

@@ -2,6 +2,7 @@
 //! lab's summary for the tests. No password stands in the summary: it names the file that holds it.
 use super::{
     api::Client,
+    broker,
     cloud::{Api, Cloud, PASSWORD, REGION, SHARED_ADDRESS},
     config::shared_dir,
     identity::{ADMIN, ADMIN_PROJECT, ENGINE, MEMBER, PROJECT, project_id},
@@ -31,14 +32,18 @@ pub(crate) fn publish(state: &State) -> Result<()> {
     state.publish("openstack", about)
 }
 
-/// Logins by name: `cloud-a` (the administrator), `cloud-a-dradmin`, `cloud-a-member`, and the same for B.
+/// Logins by name: `cloud-a` (the administrator), `cloud-a-dradmin`, `cloud-a-member`, and the same for B. And
+/// `cloud-a-listening`, the administrator again with what NeverStop needs to listen to the cloud's notifications: a second
+/// engine that listens takes the first one's part, so not everybody is to.
 fn clouds_yaml(state: &State) -> Result<String> {
     let mut text = String::from("clouds:\n");
     for cloud in Cloud::both(state) {
+        let listens = format!("{}-listening", cloud.name());
         for (name, user, project) in [
             (cloud.name(), ADMIN, ADMIN_PROJECT),
             (format!("{}-dradmin", cloud.name()), ENGINE, PROJECT),
             (format!("{}-member", cloud.name()), MEMBER, PROJECT),
+            (listens.clone(), ADMIN, ADMIN_PROJECT),
         ] {
             write!(
                 text,
@@ -47,6 +52,17 @@ fn clouds_yaml(state: &State) -> Result<String> {
                  user_domain_name: Default\n      project_domain_name: Default\n",
                 cloud.endpoint(Api::Identity)
             )?;
+            if name == listens {
+                write!(
+                    text,
+                    "    neverstop:\n      notifications:\n        hosts: [{}]\n        vhost: {}\n        user: {}\n        \
+                     password: {PASSWORD}\n        ca_file: {}\n",
+                    cloud.address(),
+                    cloud.name(),
+                    broker::LISTENER,
+                    broker::authority(state).display()
+                )?;
+            }
         }
     }
     Ok(text)
@@ -101,11 +117,11 @@ fn describe(cloud: Cloud<'_>) -> Result<Value> {
         "compute_hosts": {"fake": cloud.fake_hosts(), "libvirt": [cloud.libvirt_host()]},
         "libvirt_uri": cloud.libvirt_uri(),
         "notifications": {
-            "host": SHARED_ADDRESS,
-            "port": 5672,
+            "host": cloud.address(),
+            "port": broker::TLS_PORT,
+            "ca_file": broker::authority(cloud.state),
             "vhost": cloud.name(),
-            "user": cloud.user(),
-            "url_without_password": format!("amqp://{}@{SHARED_ADDRESS}:5672/{}", cloud.user(), cloud.name()),
+            "user": broker::LISTENER,
             "exchanges": ["keystone", "nova", "neutron", "openstack", "glance"],
         },
         "log_prefix": format!("{}/{}-", cloud.state.log_dir().display(), cloud.site.letter()),
