@@ -265,7 +265,7 @@ impl Planner<'_> {
         let limit = self.inner.settings.reach_limit;
         let read = relearn(&self.inner, source, &hints);
         match with_deadline(&*self.inner.clock, limit, "the Source cloud", read).await {
-            Ok(()) => {
+            Ok(_) => {
                 let inventory = self.inner.inventory(source).await?;
                 // Of an instance that vanished the point keeps what was known, beside its volumes.
                 let vanished = |id: &CloudId| !inventory.instances.contains_key(id);
