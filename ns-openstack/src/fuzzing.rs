@@ -46,7 +46,12 @@ pub fn answers(bytes: &[u8]) {
 pub fn notification(bytes: &[u8]) {
     let envelope = json!({"oslo.version": "2.0", "oslo.message": String::from_utf8_lossy(bytes)});
     for body in [bytes, envelope.to_string().as_bytes()] {
-        let _ = notices::read_notification(body);
+        let notices = notices::read_notification(body).unwrap_or_default();
+        let size: usize = notices.iter().map(|notice| notice.id.len()).sum();
+        assert!(
+            notices.len() <= 200 && size <= 200 * 300,
+            "a message gives a bounded number of notices"
+        );
     }
 }
 

@@ -86,7 +86,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<Notice>, Malformed> {
 }
 
 fn notices(message: &Message) -> Result<Vec<Notice>, Malformed> {
-    if message.message_id.is_empty() {
+    // Every notice of the message has a copy of it.
+    if message.message_id.is_empty() || message.message_id.len() > ID_MAX {
         return Err(Malformed::Form);
     }
     let at = time(&message.timestamp).ok_or(Malformed::Time)?;
