@@ -65,7 +65,8 @@ pub fn clouds_yaml(bytes: &[u8]) {
     let Ok(mut clouds) = clouds_yaml::tree(&String::from_utf8_lossy(bytes)) else {
         return;
     };
-    clouds_yaml::overlay(&mut clouds, clouds.clone());
+    let secure = clouds.clone();
+    clouds_yaml::overlay(&mut clouds, secure);
     let named = clouds.get("clouds").and_then(Value::as_object);
     for name in named.into_iter().flat_map(|clouds| clouds.keys()) {
         let _ = clouds_yaml::parse(clouds.clone(), name);
