@@ -12,6 +12,8 @@ use ns_core::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 
 const ORPHAN: &str = "<orphan>";
+/// What the values of one object may have together, in bytes: the directory of a million images has a third of it.
+const MOST_VALUES: usize = 64 << 20;
 
 /// Where a journal stood: the last entry of a tag. Meaningful only together with the site whose journal it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -150,6 +152,7 @@ fn omap(listing: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
     let text = String::from_utf8_lossy(listing);
     let mut values = BTreeMap::new();
     let mut lines = text.lines().peekable();
+    let mut room = MOST_VALUES;
     while let Some(key) = lines.next() {
         if key.is_empty() {
             continue;
@@ -160,6 +163,10 @@ fn omap(listing: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
         let length = length
             .filter(|n| *n < 1 << 20)
             .ok_or_else(|| unreadable("an object's keys"))?;
+        // A few characters can announce a value of a megabyte of zeros, and so can each of the next.
+        room = room
+            .checked_sub(length)
+            .ok_or_else(|| unreadable("an object of this size"))?;
         let mut value = vec![0; length];
         while let Some(line) = lines.next_if(|l| !l.is_empty()) {
             dump_line(line, &mut value).ok_or_else(|| unreadable("an object's values"))?;
@@ -298,6 +305,17 @@ mod tests {
             .replace("38 36 36 64 01 00 00 00", "38 36 36 64 00 00 00 00");
         let syncing = Journal::parse(syncing.as_bytes()).unwrap();
         assert!(!syncing.peers_complete() && syncing.is_copied());
+    }
+
+    #[test]
+    fn values_that_are_only_announced_are_bounded() {
+        let announced = |keys: usize| -> String {
+            let each = (0..keys).map(|i| format!("key_{i}\nvalue ({} bytes) :\n\n", (1 << 20) - 1));
+            each.collect()
+        };
+        assert_eq!(omap(announced(2).as_bytes()).unwrap().len(), 2);
+        let error = omap(announced(65).as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "ceph.unreadable");
     }
 
     fn journal(tags: &[(&str, &str, u64, u64)]) -> Journal {

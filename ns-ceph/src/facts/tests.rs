@@ -140,6 +140,8 @@ fn status_descriptions() {
         "2026-11-21 19:29:33",
     );
     assert_eq!(first.copy_percent(), Some(93));
+    let absurd = status("up+syncing", "bootstrapping, IMAGE_SYNC/COPY_IMAGE 255%", "");
+    assert_eq!(absurd.copy_percent(), None, "no part of a whole");
     let never = status("down+unknown", "status not found", "");
     assert_eq!((never.reported_at(), never.copy_percent()), (None, None));
     for words in ["split-brain", "split-brain detected"] {

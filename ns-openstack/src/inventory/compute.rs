@@ -230,7 +230,7 @@ fn reckon(stocks: &Stocks, usages: &Usages) -> Capacity {
     };
     let (vcpus, dedicated) = (of("VCPU"), of("PCPU"));
     Capacity {
-        vcpus: (vcpus.0 + dedicated.0, vcpus.1 + dedicated.1),
+        vcpus: (vcpus.0.saturating_add(dedicated.0), vcpus.1.saturating_add(dedicated.1)),
         memory_mib: of("MEMORY_MB"),
     }
 }
@@ -414,4 +414,19 @@ pub(crate) fn server_groups() -> List {
 /// All keypairs of the user.
 pub(crate) fn keypairs() -> List {
     Keypair::list()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The sums went beyond what a number holds, and became small.
+    #[test]
+    fn a_capacity_beyond_all_numbers_is_the_largest() {
+        let most = json!({"total": u64::MAX, "allocation_ratio": 1e300});
+        let stocks = serde_json::from_value(json!({"inventories": {"VCPU": most, "PCPU": most}})).unwrap();
+        let usages = serde_json::from_value(json!({"usages": {"VCPU": u64::MAX, "PCPU": 1}})).unwrap();
+        assert_eq!(reckon(&stocks, &usages).vcpus, (u64::MAX, u64::MAX));
+    }
 }
