@@ -422,6 +422,7 @@ impl MirrorStatus {
                 .next()?
                 .parse()
                 .ok()
+                .filter(|percent| *percent <= 100)
         })
     }
 }

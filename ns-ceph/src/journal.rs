@@ -12,6 +12,8 @@ use ns_core::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 
 const ORPHAN: &str = "<orphan>";
+/// What the values of one object may have together, in bytes: the directory of a million images has a third of it.
+const MOST_VALUES: usize = 64 << 20;
 
 /// Where a journal stood: the last entry of a tag. Meaningful only together with the site whose journal it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -150,6 +152,7 @@ fn omap(listing: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
     let text = String::from_utf8_lossy(listing);
     let mut values = BTreeMap::new();
     let mut lines = text.lines().peekable();
+    let mut room = MOST_VALUES;
     while let Some(key) = lines.next() {
         if key.is_empty() {
             continue;
@@ -160,6 +163,10 @@ fn omap(listing: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
         let length = length
             .filter(|n| *n < 1 << 20)
             .ok_or_else(|| unreadable("an object's keys"))?;
+        // A few characters can announce a value of a megabyte of zeros, and so can each of the next.
+        room = room
+            .checked_sub(length)
+            .ok_or_else(|| unreadable("an object of this size"))?;
         let mut value = vec![0; length];
         while let Some(line) = lines.next_if(|l| !l.is_empty()) {
             dump_line(line, &mut value).ok_or_else(|| unreadable("an object's values"))?;
@@ -264,47 +271,7 @@ mod tests {
     const B: &str = "9f14e641-f210-4045-94c9-5989ddd84b5f";
 
     /// As printed on a primary with one peer that replays (keys that are not read left out).
-    const LISTING: &str = "\
-active_set
-value (8 bytes) :
-00000000  00 00 00 00 00 00 00 00                           |........|
-00000008
-
-client_
-value (44 bytes) :
-00000000  01 01 26 00 00 00 00 00  00 00 13 00 00 00 02 01  |..&.............|
-00000010  0d 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
-00000020  00 01 01 04 00 00 00 00  00 00 00 00              |............|
-0000002c
-
-client_85d271ef-cda5-4b83-a786-44f93fca7443
-value (107 bytes) :
-00000000  01 01 65 00 00 00 24 00  00 00 38 35 64 32 37 31  |..e...$...85d271|
-00000010  65 66 2d 63 64 61 35 2d  34 62 38 33 2d 61 37 38  |ef-cda5-4b83-a78|
-00000020  36 2d 34 34 66 39 33 66  63 61 37 34 34 33 2e 00  |6-44f93fca7443..|
-00000030  00 00 02 01 28 00 00 00  01 00 00 00 0c 00 00 00  |....(...........|
-00000040  35 65 34 64 32 36 66 65  38 36 36 64 01 00 00 00  |5e4d26fe866d....|
-00000050  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
-00000060  01 01 04 00 00 00 00 00  00 00 00                 |...........|
-0000006b
-
-tag_0000000000000001
-value (51 bytes) :
-00000000  01 01 2d 00 00 00 01 00  00 00 00 00 00 00 00 00  |..-.............|
-00000010  00 00 00 00 00 00 19 00  00 00 00 00 00 00 00 00  |................|
-*
-00000030  00 00 00                                          |...|
-00000033
-
-tag_0000000000000002
-value (51 bytes) :
-00000000  01 01 2d 00 00 00 02 00  00 00 00 00 00 00 00 00  |..-.............|
-00000010  00 00 00 00 00 00 19 00  00 00 00 00 00 00 00 00  |................|
-00000020  00 00 01 01 00 00 00 00  00 00 00 01 01 00 00 00  |................|
-00000030  00 00 00                                          |...|
-00000033
-
-";
+    const LISTING: &str = include_str!("../testdata/journal-primary.txt");
 
     #[test]
     fn a_real_listing() {
@@ -338,6 +305,17 @@ value (51 bytes) :
             .replace("38 36 36 64 01 00 00 00", "38 36 36 64 00 00 00 00");
         let syncing = Journal::parse(syncing.as_bytes()).unwrap();
         assert!(!syncing.peers_complete() && syncing.is_copied());
+    }
+
+    #[test]
+    fn values_that_are_only_announced_are_bounded() {
+        let announced = |keys: usize| -> String {
+            let each = (0..keys).map(|i| format!("key_{i}\nvalue ({} bytes) :\n\n", (1 << 20) - 1));
+            each.collect()
+        };
+        assert_eq!(omap(announced(2).as_bytes()).unwrap().len(), 2);
+        let error = omap(announced(65).as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "ceph.unreadable");
     }
 
     fn journal(tags: &[(&str, &str, u64, u64)]) -> Journal {
@@ -404,29 +382,7 @@ value (51 bytes) :
 
     #[test]
     fn a_peer_that_has_replayed() {
-        let listing = "\
-client_9f14e641-f210-4045-94c9-5989ddd84b5f
-value (243 bytes) :
-00000000  01 01 ed 00 00 00 24 00  00 00 39 66 31 34 65 36  |......$...9f14e6|
-00000010  34 31 2d 66 32 31 30 2d  34 30 34 35 2d 39 34 63  |41-f210-4045-94c|
-00000020  39 2d 35 39 38 39 64 64  64 38 34 62 35 66 3e 00  |9-5989ddd84b5f>.|
-00000030  00 00 02 01 38 00 00 00  01 00 00 00 0c 00 00 00  |....8...........|
-00000040  33 37 32 62 33 63 38 62  35 30 31 31 01 00 00 00  |372b3c8b5011....|
-00000050  10 00 00 00 00 00 00 00  00 00 00 00 01 00 00 00  |................|
-00000060  04 00 00 00 00 00 00 00  04 00 00 00 00 00 00 00  |................|
-00000070  01 01 7c 00 00 00 04 00  00 00 01 01 18 00 00 00  |..|.............|
-00000080  03 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  |................|
-00000090  03 00 00 00 00 00 00 00  01 01 18 00 00 00 02 00  |................|
-000000a0  00 00 00 00 00 00 02 00  00 00 00 00 00 00 02 00  |................|
-000000b0  00 00 00 00 00 00 01 01  18 00 00 00 01 00 00 00  |................|
-000000c0  00 00 00 00 02 00 00 00  00 00 00 00 01 00 00 00  |................|
-000000d0  00 00 00 00 01 01 18 00  00 00 00 00 00 00 00 00  |................|
-000000e0  00 00 02 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
-000000f0  00 00 00                                          |...|
-000000f3
-
-";
-        let values = omap(listing.as_bytes()).unwrap();
+        let values = omap(include_bytes!("../testdata/journal-peer.txt")).unwrap();
         assert_eq!(
             peer(&values[&format!("client_{B}")]),
             Some(Some(Peer {

@@ -18,6 +18,9 @@ mod command;
 mod config;
 mod connector;
 mod facts;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod mark;
 mod memory_file;

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 /// What is looked at in a token; the key is left alone.
 #[derive(Deserialize)]
-struct TokenContent {
+pub(crate) struct TokenContent {
     fsid: String,
 }
 
@@ -139,7 +139,7 @@ impl Ceph {
     }
 }
 
-fn read_token(token: &str) -> Result<TokenContent> {
+pub(crate) fn read_token(token: &str) -> Result<TokenContent> {
     // The cause is dropped: it could quote the token.
     let json = STANDARD
         .decode(token)

@@ -119,7 +119,7 @@ fn level(pool: &PoolRef, image: Option<&str>) -> Vec<String> {
     args
 }
 
-fn schedules(json: &[u8]) -> Result<Vec<Schedule>> {
+pub(crate) fn schedules(json: &[u8]) -> Result<Vec<Schedule>> {
     let named = |text: String| (!text.is_empty() && text != "-").then_some(text);
     let mut found = Vec::new();
     for level in parse::<Vec<Level>>("schedule ls", json)? {
@@ -165,10 +165,7 @@ mod tests {
 
     #[test]
     fn a_real_listing() {
-        let json =
-            br#"[{"pool":"P","namespace":"-","image":"-","items":[{"interval":"1h","start_time":"14:00:00-05:00"}]},
-            {"pool":"P","namespace":"","image":"s1","items":[{"interval":"1m","start_time":""}]}]"#;
-        let found = schedules(json).unwrap();
+        let found = schedules(include_bytes!("../testdata/schedule-ls.json")).unwrap();
         let pool = PoolRef::new("P");
         assert_eq!(
             found,

@@ -240,24 +240,9 @@ pub(crate) mod tests {
 
     /// The answer to a log-in, in the form of the real service; `at` is the root of every service's address.
     pub(crate) fn token_body(at: &str, project: &str) -> Value {
-        let entry = |kind: &str, path: &str| {
-            json!({"type": kind, "name": kind, "id": kind, "endpoints": [
-                {"interface": "internal", "region": "RegionOne", "region_id": "RegionOne", "id": "1", "url": format!("{at}/internal{path}")},
-                {"interface": "public", "region": "RegionTwo", "region_id": "RegionTwo", "id": "2", "url": format!("{at}/two{path}")},
-                {"interface": "public", "region": "RegionOne", "region_id": "RegionOne", "id": "3", "url": format!("{at}{path}")},
-            ]})
-        };
-        json!({"token": {
-            "methods": ["password"], "audit_ids": ["x"], "is_domain": false,
-            "issued_at": "2026-11-21T19:42:05.000000Z", "expires_at": "2999-11-21T23:42:05.000000Z",
-            "user": {"id": "u1", "name": "admin", "domain": {"id": "default", "name": "Default"}, "password_expires_at": null},
-            "project": {"id": project, "name": "admin", "domain": {"id": "default", "name": "Default"}},
-            "roles": [{"id": "r-admin", "name": "admin"}, {"id": "r-member", "name": "member"}, {"id": "r-reader", "name": "reader"}],
-            "catalog": [
-                entry("compute", "/compute/v2.1"), entry("placement", "/placement"), entry("network", "/network"),
-                entry("volumev3", &format!("/volume/v3/{project}")), entry("image", "/image"),
-            ],
-        }})
+        let body = include_str!("../testdata/token.json");
+        let body = body.replace("http://cloud.example", at).replace("PROJECT", project);
+        serde_json::from_str(&body).unwrap()
     }
 
     fn grant() -> Grant {

@@ -89,15 +89,19 @@ fn read(path: &Path) -> Result<Option<Value>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(bad(format!("cannot be read: {e}"))),
     };
-    // Only the place is told: the parser's own message quotes the file.
-    serde_saphyr::from_str(&text).map(Some).map_err(|e| match e.location() {
-        Some(place) => bad(format!("not YAML at line {} column {}", place.line(), place.column())),
-        None => bad("not YAML".to_owned()),
+    tree(&text).map(Some).map_err(bad)
+}
+
+/// The tree that a file's text is, or why it is none: only the place is told, the parser's own message quotes the file.
+pub(crate) fn tree(text: &str) -> Result<Value, String> {
+    serde_saphyr::from_str(text).map_err(|e| match e.location() {
+        Some(place) => format!("not YAML at line {} column {}", place.line(), place.column()),
+        None => "not YAML".to_owned(),
     })
 }
 
 /// Lays `over` over `base`, member by member.
-fn overlay(base: &mut Value, over: Value) {
+pub(crate) fn overlay(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
@@ -160,7 +164,7 @@ impl Text {
     }
 }
 
-fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
+pub(crate) fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
     let section = clouds
         .get_mut("clouds")
         .and_then(|all| all.get_mut(name))
@@ -345,25 +349,7 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
 
-    const CLOUDS: &str = "
-clouds:
-  plain:
-    auth: {auth_url: 'https://c:5000', username: u, project_name: p, user_domain_name: Default, project_domain_id: default}
-    region_name: RegionOne
-    interface: internal
-    cacert: /ca.pem
-  number:
-    auth: {auth_url: 'https://c:5000', username: u, project_id: p1, password: 12345}
-  app:
-    auth_type: v3applicationcredential
-    auth: {auth_url: 'https://c:5000', application_credential_id: ac, application_credential_secret: shh}
-  insecure: {verify: false, auth: {auth_url: 'https://c', username: u, project_name: p, password: x}}
-  profiled: {profile: vexxhost, auth: {username: u}}
-  token: {auth_type: v3token, auth: {auth_url: 'https://c', token: hush}}
-  bare: {auth: {auth_url: 'https://c', username: u, password: x}}
-  edge: {interface: edge, auth: {auth_url: 'https://c', username: u, project_name: p, password: x}}
-  shape: {auth: [hush]}
-";
+    const CLOUDS: &str = include_str!("../testdata/clouds.yaml");
 
     fn folder(secure: Option<&str>) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();

@@ -14,6 +14,9 @@ mod config;
 mod connector;
 mod create;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod mark;
 mod notices;

@@ -114,8 +114,12 @@ impl List {
             Cursor::After(marker) => call.query("marker", marker),
             Cursor::Offset(count) => call.query("offset", count.to_string()),
         };
-        let reply = call.send().await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&reply.body);
+        self.read(&call.send().await?.body)
+    }
+
+    /// The page that an answer is.
+    pub(crate) fn read<T: Item>(&self, body: &[u8]) -> Result<Page<T>> {
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
         let seed = PageSeed {
             key: self.key,
             items: PhantomData,
@@ -150,8 +154,8 @@ impl Cursor {
     }
 }
 
-struct Page<T> {
-    items: Vec<T>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
     /// The answer links to a next page.
     more: bool,
     truncated: bool,

@@ -251,7 +251,7 @@ fn deny() -> Result<()> {
     command(&program, |deny| deny.args(check))
 }
 
-fn target_dir() -> Result<PathBuf> {
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .output()?;
@@ -267,7 +267,7 @@ pub(crate) fn cargo(args: &[&str], env: &[(&str, &OsStr)]) -> Result<()> {
 }
 
 /// Runs a program with our own output, in the repository's root.
-fn command(program: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
+pub(crate) fn command(program: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
     let mut command = Command::new(program);
     // a step alone must behave as in the whole run, whatever the caller's shell has set
     arguments(command.env_remove("NEVERSTOP_LAB").current_dir(repository()?));

@@ -1,8 +1,9 @@
-//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants | takeover | trace`.
+//! The one menu of the repository: `cargo xtask ci | lab | e2e | cycle | sim | crash | mutants | fuzz | takeover | trace`.
 //!
 //! Lives here: what a developer or CI runs, and the lab the tests run against. Not here: anything the product
 //! ships; nothing in the workspace depends on this package.
 mod ci;
+mod fuzz;
 mod lab;
 mod takeover;
 mod trace;
@@ -69,6 +70,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Feed the readers of what comes from outside with made-up bytes; the last line is the account
+    Fuzz(fuzz::Options),
     /// Several engines on one PostgreSQL: the owner of a job is killed or stopped again and again
     Takeover {
         /// How many takeovers
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Verb::Sim { args } => ci::simulator("sim", &args),
         Verb::Crash { args } => ci::simulator("crash", &args),
         Verb::Mutants { args } => ci::simulator("mutants", &args),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Takeover { count, seed } => takeover::run(count, seed),
         Verb::Trace(options) => trace::run(&options),
     };

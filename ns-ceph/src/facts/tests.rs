@@ -10,7 +10,6 @@ fn snap(id: u64, namespace: &str) -> Snap {
     parse("snap ls", json.as_bytes()).unwrap()
 }
 
-const USER: &str = r#"{"type":"user"}"#;
 
 fn own(state: &str) -> String {
     format!(r#"{{"type":"mirror","state":"{state}","mirror_peer_uuids":["737e"],"complete":true}}"#)
@@ -25,11 +24,7 @@ fn copy(of: u64, state: &str, complete: bool) -> String {
 
 #[test]
 fn info_tells_role_mode_and_identity() {
-    let text = r#"{"name":"s1","id":"15233ff8ec83","size":268435456,"objects":64,"order":22,"object_size":4194304,
-        "snapshot_count":1,"block_name_prefix":"rbd_data.15233ff8ec83","format":2,
-        "features":["layering","exclusive-lock","object-map","fast-diff","deep-flatten","non-primary"],
-        "op_features":[],"flags":[],"create_timestamp":"x",
-        "mirroring":{"mode":"snapshot","state":"enabled","global_id":"55178ca8","primary":false}}"#;
+    let text = include_str!("../../testdata/info-secondary.json");
     let info: Info = parse("info", text.as_bytes()).unwrap();
     assert_eq!(
         (info.role(), info.mode()),
@@ -39,9 +34,7 @@ fn info_tells_role_mode_and_identity() {
     let primary: Info = parse("info", text.replace("false}", "true}").as_bytes()).unwrap();
     assert_eq!(primary.role(), Role::Primary);
 
-    let clone = r#"{"name":"c","id":"1","size":1,"objects":1,"features":[],"parent":{"pool":"volumes",
-        "pool_namespace":"ns","image":"exp-p","id":"ad3a","snapshot":"base","trash":true,"overlap":67108864}}"#;
-    let clone: Info = parse("info", clone.as_bytes()).unwrap();
+    let clone: Info = parse("info", include_bytes!("../../testdata/info-clone.json")).unwrap();
     assert_eq!((clone.role(), clone.mode()), (Role::Unreplicated, None));
     let parent = clone.parent.unwrap();
     assert_eq!(
@@ -52,13 +45,7 @@ fn info_tells_role_mode_and_identity() {
 
 #[test]
 fn mirror_snapshots_tell_what_is_here() {
-    let snaps = [
-        snap(12, &copy(20, "non-primary", false)),
-        snap(9, USER),
-        snap(11, &copy(10, "non-primary", true)),
-        snap(10, r#"{"type":"group","pool":1,"group":"g","group snap":"s"}"#),
-        snap(5, r#"{"type":"trash","original_name":"base"}"#),
-    ];
+    let snaps: Vec<Snap> = parse("snap ls", include_bytes!("../../testdata/snap-ls.json")).unwrap();
     let points = mirror_points(&snaps);
     assert_eq!(points.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [11, 12]);
     assert_eq!(covering_copy(&points, 10), Some(11));
@@ -142,13 +129,7 @@ fn status(state: &str, description: &str, last_update: &str) -> MirrorStatus {
 
 #[test]
 fn status_descriptions() {
-    let replaying = status(
-        "up+replaying",
-        r#"replaying, {"bytes_per_second":10485760.0,"bytes_per_snapshot":104857600.0,"last_snapshot_bytes":104857600,
-            "last_snapshot_sync_seconds":0,"local_snapshot_timestamp":1795289359,"remote_snapshot_timestamp":1795289402,
-            "replay_state":"syncing","syncing_percent":47,"syncing_snapshot_timestamp":1795289402}"#,
-        "2026-11-21 19:29:33",
-    );
+    let replaying: MirrorStatus = parse("status", include_bytes!("../../testdata/mirror-status.json")).unwrap();
     assert_eq!(replaying.replaying().local_snapshot_timestamp, Some(1_795_289_359));
     assert_eq!(replaying.copy_percent(), Some(47));
     assert_eq!(replaying.reported_at().unwrap().to_string(), "2026-11-21T19:29:33Z");
@@ -158,6 +139,8 @@ fn status_descriptions() {
         "2026-11-21 19:29:33",
     );
     assert_eq!(first.copy_percent(), Some(93));
+    let absurd = status("up+syncing", "bootstrapping, IMAGE_SYNC/COPY_IMAGE 255%", "");
+    assert_eq!(absurd.copy_percent(), None, "no part of a whole");
     let never = status("down+unknown", "status not found", "");
     assert_eq!((never.reported_at(), never.copy_percent()), (None, None));
     for words in ["split-brain", "split-brain detected"] {
@@ -169,16 +152,11 @@ fn status_descriptions() {
 
 #[test]
 fn pools() {
-    let info = r#"{"mode":"image","site_name":"site-b","peers":[{"uuid":"838600b0","direction":"rx-tx",
-        "site_name":"site-a","mirror_uuid":"","client_name":"client.rbd-mirror-peer"}]}"#;
-    let info: PoolInfo = parse("pool info", info.as_bytes()).unwrap();
+    let info: PoolInfo = parse("pool info", include_bytes!("../../testdata/pool-info.json")).unwrap();
     assert_eq!((info.peers.len(), info.site_name.as_str()), (1, "site-b"));
     let namespace: PoolInfo = parse("pool info", br#"{"mode":"image"}"#).unwrap();
     assert!(namespace.peers.is_empty());
-    let status = r#"{"summary":{"health":"OK","daemon_health":"OK","image_health":"OK","states":{"replaying":3}},
-        "daemons":[{"service_id":"5427","instance_id":"5429","client_id":"site-a","hostname":"h",
-        "ceph_version":"16.2.15","leader":true,"health":"OK"}],"images":[]}"#;
-    let status: PoolStatus = parse("pool status", status.as_bytes()).unwrap();
+    let status: PoolStatus = parse("pool status", include_bytes!("../../testdata/pool-status.json")).unwrap();
     assert_eq!((status.daemons.len(), status.summary.daemon_health.as_str()), (1, "OK"));
     assert!(parse::<PoolInfo>("pool info", b"rbd: oops").is_err());
 }

@@ -254,19 +254,20 @@ impl TaskGraph {
     pub fn in_order(&self) -> Result<Vec<&Task>> {
         let mut waits: BTreeMap<&TaskKey, usize> = BTreeMap::new();
         let mut followers: BTreeMap<&TaskKey, Vec<&TaskKey>> = BTreeMap::new();
-        for task in self.tasks.values() {
+        // By the key it is kept under: what a store holds may name another task as itself.
+        for (key, task) in &self.tasks {
             let before: BTreeSet<_> = task.after.iter().chain(&task.order).collect();
             for dependency in &before {
                 if !self.tasks.contains_key(*dependency) {
                     return Err(Error::new(
                         ErrorKind::Internal,
                         "graph.dependency",
-                        format!("task {} waits for {dependency}, which does not exist", task.key),
+                        format!("task {key} waits for {dependency}, which does not exist"),
                     ));
                 }
-                followers.entry(dependency).or_default().push(&task.key);
+                followers.entry(dependency).or_default().push(key);
             }
-            waits.insert(&task.key, before.len());
+            waits.insert(key, before.len());
         }
         let mut ready: Vec<&TaskKey> = waits.iter().filter(|(_, n)| **n == 0).map(|(k, _)| *k).collect();
         ready.reverse();

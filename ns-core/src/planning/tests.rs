@@ -632,6 +632,20 @@ fn a_cycle_is_found() {
     assert_eq!(graph.in_order().unwrap_err().code(), "graph.dependency");
 }
 
+/// What a store holds may say so. Each was counted for both, and the count went below nothing.
+#[test]
+fn tasks_that_claim_one_name_are_told_apart() {
+    let mut graph = TaskGraph::default();
+    let [a, b, c] = ["a", "b", "c"].map(TaskKey::new);
+    graph.add(b.clone(), Action::Delay { seconds: 1 }, []);
+    for key in [&a, &c] {
+        graph.add(key.clone(), Action::Delay { seconds: 1 }, [&b]);
+    }
+    graph.tasks.get_mut(&c).unwrap().key = a.clone();
+    let order: Vec<_> = graph.in_order().unwrap().iter().map(|task| task.key.clone()).collect();
+    assert_eq!(order, [b, a.clone(), a]);
+}
+
 proptest! {
     /// Whatever had run when the engine was asked to roll back, in whatever order the tasks were begun: the undo is complete and
     /// in the right order.

@@ -140,16 +140,20 @@ struct Aggregate {
     metadata: BTreeMap<String, String>,
 }
 
+#[derive(Deserialize)]
+struct Aggregates {
+    aggregates: Vec<Aggregate>,
+}
+
 /// Per host the traits that the aggregates it is in ask of a flavour.
 async fn required_traits(session: &Session) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    #[derive(Deserialize)]
-    struct Aggregates {
-        aggregates: Vec<Aggregate>,
+    match session.get(Service::Compute, &["os-aggregates"]).json().await {
+        Err(e) if e.kind() == ErrorKind::Denied => Ok(BTreeMap::new()),
+        answer => Ok(traits_by_host(answer?)),
     }
-    let answer: Aggregates = match session.get(Service::Compute, &["os-aggregates"]).json().await {
-        Err(e) if e.kind() == ErrorKind::Denied => return Ok(BTreeMap::new()),
-        answer => answer?,
-    };
+}
+
+fn traits_by_host(answer: Aggregates) -> BTreeMap<String, BTreeSet<String>> {
     let mut traits: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for aggregate in answer.aggregates {
         let required = aggregate.metadata.iter().filter(|(_, value)| *value == "required");
@@ -161,7 +165,7 @@ async fn required_traits(session: &Session) -> Result<BTreeMap<String, BTreeSet<
                 .extend(required.iter().map(|&name| name.to_owned()));
         }
     }
-    Ok(traits)
+    traits
 }
 
 /// Total and used.
@@ -178,17 +182,19 @@ struct Stock {
     allocation_ratio: f64,
 }
 
+#[derive(Deserialize)]
+struct Stocks {
+    inventories: BTreeMap<String, Stock>,
+}
+
+#[derive(Deserialize)]
+struct Usages {
+    usages: BTreeMap<String, u64>,
+}
+
 /// What the scheduler reckons with, with overcommit; none where Placement is not there, not for us, or does not know
 /// the node.
 async fn capacity(session: &Session, node: &str) -> Result<Option<Capacity>> {
-    #[derive(Deserialize)]
-    struct Stocks {
-        inventories: BTreeMap<String, Stock>,
-    }
-    #[derive(Deserialize)]
-    struct Usages {
-        usages: BTreeMap<String, u64>,
-    }
     let path = |what| ["resource_providers", node, what];
     let stocks = match session
         .get(Service::Placement, &path("inventories"))
@@ -205,6 +211,10 @@ async fn capacity(session: &Session, node: &str) -> Result<Option<Capacity>> {
     let (Some(stocks), Some(usages)) = (stocks, usages) else {
         return Ok(None);
     };
+    Ok(Some(reckon(&stocks, &usages)))
+}
+
+fn reckon(stocks: &Stocks, usages: &Usages) -> Capacity {
     let of = |class: &str| {
         let total = stocks.inventories.get(class).map_or(0, |stock| {
             let real = stock.total.saturating_sub(stock.reserved);
@@ -219,10 +229,23 @@ async fn capacity(session: &Session, node: &str) -> Result<Option<Capacity>> {
         (total, usages.usages.get(class).copied().unwrap_or(0))
     };
     let (vcpus, dedicated) = (of("VCPU"), of("PCPU"));
-    Ok(Some(Capacity {
-        vcpus: (vcpus.0 + dedicated.0, vcpus.1 + dedicated.1),
+    Capacity {
+        vcpus: (vcpus.0.saturating_add(dedicated.0), vcpus.1.saturating_add(dedicated.1)),
         memory_mib: of("MEMORY_MB"),
-    }))
+    }
+}
+
+/// Reads what Nova and Placement say of nodes beside the nodes themselves. Both of Placement's answers are read from one.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read(body: &[u8]) {
+    let _ = serde_json::from_slice(body).map(traits_by_host);
+    let stocks = serde_json::from_slice(body).unwrap_or_else(|_| Stocks {
+        inventories: BTreeMap::new(),
+    });
+    let usages = serde_json::from_slice(body).unwrap_or_else(|_| Usages {
+        usages: BTreeMap::new(),
+    });
+    let _ = reckon(&stocks, &usages);
 }
 
 #[derive(Deserialize)]
@@ -391,4 +414,19 @@ pub(crate) fn server_groups() -> List {
 /// All keypairs of the user.
 pub(crate) fn keypairs() -> List {
     Keypair::list()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The sums went beyond what a number holds, and became small.
+    #[test]
+    fn a_capacity_beyond_all_numbers_is_the_largest() {
+        let most = json!({"total": u64::MAX, "allocation_ratio": 1e300});
+        let stocks = serde_json::from_value(json!({"inventories": {"VCPU": most, "PCPU": most}})).unwrap();
+        let usages = serde_json::from_value(json!({"usages": {"VCPU": u64::MAX, "PCPU": 1}})).unwrap();
+        assert_eq!(reckon(&stocks, &usages).vcpus, (u64::MAX, u64::MAX));
+    }
 }

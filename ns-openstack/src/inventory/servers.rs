@@ -81,6 +81,32 @@ struct ServerFlavor {
     extra_specs: BTreeMap<String, String>,
 }
 
+#[derive(Deserialize)]
+struct Attachment {
+    #[serde(rename = "volumeId")]
+    volume: String,
+    #[serde(default, deserialize_with = "nullable")]
+    device: String,
+}
+
+#[derive(Deserialize)]
+struct Attachments {
+    #[serde(rename = "volumeAttachments")]
+    attachments: Vec<Attachment>,
+}
+
+impl Attachments {
+    /// /dev/vdb before /dev/vdaa; the boot disk before all.
+    fn in_order(self, root: Option<&str>) -> Vec<CloudId> {
+        let mut disks = self.attachments;
+        disks.sort_by(|a, b| {
+            let key = |d: &Attachment| (root != Some(d.device.as_str()), d.device.len());
+            key(a).cmp(&key(b)).then_with(|| a.device.cmp(&b.device))
+        });
+        disks.into_iter().map(|d| d.volume.into()).collect()
+    }
+}
+
 /// Hardware addresses in the order of the answer, which is the order of the cards within each network. A map would
 /// sort the networks by name.
 #[derive(Default)]
@@ -161,18 +187,6 @@ impl Server {
     }
 
     async fn volumes_in_order(&self, session: &Session) -> Result<Vec<CloudId>> {
-        #[derive(Deserialize)]
-        struct Attachment {
-            #[serde(rename = "volumeId")]
-            volume: String,
-            #[serde(default, deserialize_with = "nullable")]
-            device: String,
-        }
-        #[derive(Deserialize)]
-        struct Attachments {
-            #[serde(rename = "volumeAttachments")]
-            attachments: Vec<Attachment>,
-        }
         if self.volumes.len() < 2 {
             return Ok(self.volumes.iter().map(|v| v.id.as_str().into()).collect());
         }
@@ -181,14 +195,7 @@ impl Server {
         let Some(answer) = call.found::<Attachments>().await? else {
             return Ok(Vec::new());
         };
-        let mut disks = answer.attachments;
-        let root = self.root_device.as_deref().filter(|_| self.boots_from_volume());
-        // /dev/vdb before /dev/vdaa; the boot disk before all.
-        disks.sort_by(|a, b| {
-            let key = |d: &Attachment| (root != Some(d.device.as_str()), d.device.len());
-            key(a).cmp(&key(b)).then_with(|| a.device.cmp(&b.device))
-        });
-        Ok(disks.into_iter().map(|d| d.volume.into()).collect())
+        Ok(answer.in_order(self.root_device.as_deref().filter(|_| self.boots_from_volume())))
     }
 
     fn into_model(self, mut ports: Vec<(String, String)>, volume_ids: Vec<CloudId>) -> model::Instance {
@@ -248,6 +255,22 @@ impl ServerFlavor {
         };
         nothing.into_model()
     }
+}
+
+/// Reads servers, with a card for each address.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read(body: &[u8]) {
+    let one = serde_json::from_slice::<super::Envelope<Server>>(body);
+    for server in one.into_iter().flat_map(|answer| answer.0.into_values()) {
+        let ports = server
+            .addresses
+            .0
+            .iter()
+            .map(|mac| (mac.clone(), mac.clone()))
+            .collect();
+        let _ = server.into_model(ports, Vec::new());
+    }
+    let _ = serde_json::from_slice::<Attachments>(body).map(|answer| answer.in_order(Some("/dev/vda")));
 }
 
 /// Whether a server in this state may write. In doubt it does: only what is known to be off is `Stopped`.

@@ -158,6 +158,19 @@ impl Volume {
     }
 }
 
+/// Reads volumes and the pools that they may be in.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read(body: &[u8]) {
+    let pools = serde_json::from_slice::<Pools>(body).map_or_else(|_| Vec::new(), |answer| answer.pools);
+    for pool in &pools {
+        let _ = (pool.rbd_pool(), pool.is_backend(Some("ceph")), pool.is_up());
+    }
+    let one = serde_json::from_slice::<super::Envelope<Volume>>(body);
+    for volume in one.into_iter().flat_map(|answer| answer.0.into_values()) {
+        let _ = volume.into_model(&pools);
+    }
+}
+
 /// The image of a volume: Cinder's `volume_name_template`, which is never changed on a living cloud.
 pub(crate) fn rbd(pool: &str, volume: &str) -> StorageRef {
     StorageRef::new(format!("rbd:{pool}/volume-{volume}"))
@@ -294,12 +307,13 @@ impl Pool {
     }
 }
 
+#[derive(Deserialize)]
+struct Pools {
+    pools: Vec<Pool>,
+}
+
 /// All pools.
 pub(crate) async fn pools(session: &Session) -> Result<Arc<Vec<Pool>>> {
-    #[derive(Deserialize)]
-    struct Pools {
-        pools: Vec<Pool>,
-    }
     let call = session
         .get(Service::Volume, &["scheduler-stats", "get_pools"])
         .query("detail", "true");

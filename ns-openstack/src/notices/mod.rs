@@ -7,4 +7,8 @@ mod config;
 mod oslo;
 
 pub(crate) use amqp::Broker;
+#[cfg(feature = "fuzzing")]
+pub(crate) use amqp::read_frames;
 pub use config::NotificationConfig;
+#[cfg(feature = "fuzzing")]
+pub(crate) use oslo::read as read_notification;

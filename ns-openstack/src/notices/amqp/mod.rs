@@ -21,6 +21,8 @@ use ns_core::provider::Notice;
 use ns_core::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::read_frames;
 
 /// What is needed to listen to a cloud, ready to connect.
 #[derive(Debug)]

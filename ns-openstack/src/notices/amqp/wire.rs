@@ -293,6 +293,27 @@ fn table(out: &mut Vec<u8>, entries: &[(&str, Value<'_>)]) {
     long(out, &inner);
 }
 
+/// Reads bytes as the broker's, and as what frames of every kind hold. What is read must not depend on how the bytes were cut.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_frames(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Ok(Some((_, _, length))) = take(rest, FRAME_MIN) {
+        assert!(length >= OVERHEAD, "every frame takes something off");
+        assert_eq!(
+            take(&rest[..length - 1], FRAME_MIN),
+            Ok(None),
+            "a frame is read once it is whole"
+        );
+        rest = &rest[length..];
+    }
+    for kind in [METHOD, CONTENT_HEADER, CONTENT_BODY, HEARTBEAT] {
+        let frame = frame(kind, 1, bytes);
+        if let Ok(Some((_, _, length))) = take(&frame, frame.len()) {
+            assert_eq!(length, frame.len(), "a frame is read to its end");
+        }
+    }
+}
+
 /// A message being published, in the frames it takes: for tests, which play the services.
 #[cfg(test)]
 pub(super) fn content(channel: u16, body: &[u8], frame_max: usize) -> Vec<u8> {

@@ -28,7 +28,7 @@ const ID_MAX: usize = 255;
 
 /// Why a message cannot be understood. Nothing of the message is kept: some hold what is nobody's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     /// Not JSON at all.
     Json,
     /// JSON, but no message of oslo's: the id, the kind of event or the time is missing or of another type.
@@ -72,7 +72,7 @@ type Hint = (Happened, ResourceKind, Option<CloudId>);
 ///
 /// A message that hints at several things gives each notice an id of its own: the message's for the first, with a number
 /// behind it for the others.
-pub(super) fn read(body: &[u8]) -> Result<Vec<Notice>, Malformed> {
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Notice>, Malformed> {
     let outer: Value = serde_json::from_slice(body).map_err(|_| Malformed::Json)?;
     let message = match Envelope::deserialize(&outer) {
         Ok(envelope) => serde_json::from_str(&envelope.message).map_err(|e| match e.classify() {
@@ -86,7 +86,8 @@ pub(super) fn read(body: &[u8]) -> Result<Vec<Notice>, Malformed> {
 }
 
 fn notices(message: &Message) -> Result<Vec<Notice>, Malformed> {
-    if message.message_id.is_empty() {
+    // Every notice of the message has a copy of it.
+    if message.message_id.is_empty() || message.message_id.len() > ID_MAX {
         return Err(Malformed::Form);
     }
     let at = time(&message.timestamp).ok_or(Malformed::Time)?;

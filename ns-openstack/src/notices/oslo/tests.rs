@@ -211,6 +211,29 @@ fn many_things_made_with_one_request() {
     assert_eq!(info("port.create.end", &ports(EACH + 1)), ["port added -"]);
 }
 
+/// A message may have 4 MiB: as many attachments as that holds were compared each with each, and its id copied for each.
+#[test]
+fn no_message_gives_more_than_is_worth_it() {
+    let attached = |n: usize| {
+        let each = (0..n).map(|i| json!({"instance_uuid": format!("i{i}")}));
+        json!({"volume_id": "v", "volume_attachment": each.collect::<Vec<_>>()})
+    };
+    let one = ["volume changed v", "instance changed i0"];
+    assert_eq!(info("volume.attach.end", &attached(1)), one);
+    assert_eq!(info("volume.attach.end", &attached(EACH)).len(), 1 + EACH);
+    let all = ["volume changed v", "instance changed -"];
+    assert_eq!(info("volume.attach.end", &attached(EACH + 1)), all);
+    let mut long = message(
+        "notifications.info",
+        "network.update.end",
+        &json!({"network": {"id": "n"}}),
+    );
+    long["message_id"] = json!("m".repeat(ID_MAX));
+    assert!(read(&wrapped(&long)).is_ok());
+    long["message_id"] = json!("m".repeat(ID_MAX + 1));
+    assert_eq!(read(&wrapped(&long)), Err(Malformed::Form));
+}
+
 #[test]
 fn each_notice_of_a_message_has_an_id_of_its_own() {
     let attach = seen().into_iter().find(|e| e.event == "volume.attach.end").unwrap();

@@ -1,7 +1,7 @@
 //! Cinder's events (EVT-06 … EVT-11, PLAN-92, PLAN-93, PLAN-96, PLAN-97). Groups of volumes are no kind of the inventory; when
 //! one changes, its volumes say so themselves.
 
-use super::{Hint, change, id, text};
+use super::{EACH, Hint, change, id, text};
 use ns_core::model::ResourceKind;
 use ns_core::provider::Happened;
 use serde_json::Value;
@@ -36,12 +36,15 @@ fn volume(what: &str, payload: &Value) -> Vec<Hint> {
     };
     let mut hints = vec![(happened, ResourceKind::Volume, id(payload, &["volume_id"]))];
     if matches!(what, "attach" | "detach") {
+        let instance = |instance| (Happened::Changed, ResourceKind::Instance, instance);
         let attachments = payload.get("volume_attachment").and_then(Value::as_array);
-        let instances = attachments
-            .into_iter()
-            .flatten()
-            .filter_map(|a| id(a, &["instance_uuid"]));
-        hints.extend(instances.map(|instance| (Happened::Changed, ResourceKind::Instance, Some(instance))));
+        match attachments {
+            Some(many) if many.len() > EACH => hints.push(instance(None)),
+            few => {
+                let ids = few.into_iter().flatten().filter_map(|a| id(a, &["instance_uuid"]));
+                hints.extend(ids.map(|id| instance(Some(id))));
+            }
+        }
     }
     hints
 }
