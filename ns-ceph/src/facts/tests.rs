@@ -10,7 +10,6 @@ fn snap(id: u64, namespace: &str) -> Snap {
     parse("snap ls", json.as_bytes()).unwrap()
 }
 
-
 fn own(state: &str) -> String {
     format!(r#"{{"type":"mirror","state":"{state}","mirror_peer_uuids":["737e"],"complete":true}}"#)
 }
