@@ -127,7 +127,7 @@ fn succeeded(teller: &Teller) {
 
 /// What was confirmed comes home: protection in the other direction, and the failback.
 async fn go_home(teller: &mut Teller) {
-    if !teller.is_away().await {
+    if !teller.world.is_away().await {
         return;
     }
     for _ in 0..3 {
@@ -141,7 +141,7 @@ async fn go_home(teller: &mut Teller) {
             meddle: None,
         };
         teller.job(order, false, JobRequest::failover).await;
-        if !teller.is_away().await {
+        if !teller.world.is_away().await {
             teller.orient().await;
             return;
         }
@@ -192,7 +192,7 @@ async fn unprotect(teller: &mut Teller) {
         return;
     }
     teller.world.remove_listed();
-    let stays = teller.is_away().await;
+    let stays = teller.world.is_away().await;
     for _ in 0..3 {
         for plan in teller.world.records::<RecoveryPlan>("plan").await {
             let Some(session) = teller.world.session() else { return };

@@ -5,7 +5,6 @@ use crate::faults::FaultKind;
 use crate::story::{Disaster, End, Meddle, Order, Scenario, Step};
 use crate::world::World;
 use ns_core::Error;
-use ns_core::engine::FailbackOffer;
 use ns_core::journal::DecisionKind;
 use ns_core::model::{
     ClearOperation, ClusterId, DataPoint, ForceRight, GroupId, JobId, JobOperation, JobState, JobType, PlanId,
@@ -140,18 +139,6 @@ impl Teller {
         self.here = if target == Some("a") { "b" } else { "a" };
     }
 
-    async fn offers(&self) -> Vec<FailbackOffer> {
-        self.world.records::<FailbackOffer>("failback").await
-    }
-
-    /// Whether replicated instances run on the side that they do not belong to: confirmed there, or left there by a failback that
-    /// succeeded in part.
-    pub async fn is_away(&self) -> bool {
-        let left = |p: &RecoveryPlan| p.home.is_some() && !p.volumes.is_empty();
-        self.offers().await.iter().any(|o| !o.home.plan.volumes.is_empty())
-            || self.world.records("plan").await.iter().any(left)
-    }
-
     /// Whether a volume went home with an instance that was confirmed, and left behind another one that uses it too.
     #[must_use]
     pub fn has_split(&self) -> bool {
@@ -166,9 +153,10 @@ impl Teller {
         })
     }
 
-    /// Whether instances were recovered from a point for good: what they left behind is their owners'.
+    /// Whether instances were recovered from a point for good, or deleted where they had gone: what they left behind is their
+    /// owners'.
     pub async fn for_good(&self) -> bool {
-        !self.offers().await.is_empty()
+        self.world.deleted_away() || !self.world.offers().await.is_empty()
     }
 
     /// Does a step of the story.
@@ -258,7 +246,7 @@ impl Teller {
     /// Protects what was confirmed in the other direction. After a forced failover the operator gives the old copies up.
     pub async fn reprotect(&mut self) {
         for _ in 0..5 {
-            let offers = self.offers().await;
+            let offers = self.world.offers().await;
             let Some(offer) = offers.iter().find(|o| !o.home.plan.volumes.is_empty()) else {
                 return;
             };
@@ -401,8 +389,9 @@ impl Teller {
         let operation = match (view.state, view.clear) {
             (JobState::Completed, _) if wish == End::Confirm && confirmable => JobOperation::Confirm,
             (JobState::Completed, _) => JobOperation::Rollback,
-            (_, Some(ClearOperation::Confirm)) if tries < 6 => JobOperation::RetryConfirm,
-            (_, Some(ClearOperation::Confirm)) => JobOperation::CancelConfirm,
+            // Refused when there is no way back any more.
+            (_, Some(ClearOperation::Confirm)) if tries % 7 == 6 => JobOperation::CancelConfirm,
+            (_, Some(ClearOperation::Confirm)) => JobOperation::RetryConfirm,
             // What its owner destroyed cannot be put back; the report lists what is left.
             _ if tries > 8 && self.world.somebody_destroyed() => JobOperation::IgnoreRollback,
             _ => JobOperation::RetryRollback,

@@ -344,6 +344,7 @@ fn every_refused_operation_names_a_remedy() {
                     failed_clear,
                     group_is_free: true,
                     first_in_group: true,
+                    source_cleared: false,
                 };
                 let Err(e) = step(*state, JobOperation::Run, &Trigger::Operation(*operation), &facts) else {
                     continue;

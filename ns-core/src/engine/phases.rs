@@ -11,7 +11,7 @@ use super::runner::{Runner, noted};
 use super::sync::{each, relearn};
 use super::{SourceReach, cloned_images, group_inventory, reach_source, read_cluster, retention, role_of};
 use crate::journal::{DecisionKind, Event, Frozen, PhaseKind};
-use crate::machine::{self, Facts, Removal, Trigger};
+use crate::machine::{self, Removal, Trigger};
 use crate::model::{
     CloudId, Cluster, DataPoint, ForceRight, Home, Inventory, JobDefinition, JobOperation, JobType, RecoveryPlan,
     RecoveryPoint, ResourceKind, TaskKey, Work,
@@ -516,13 +516,7 @@ impl Runner {
     /// Reporting to finished: the report is stored, and with it everything that a confirmed failover changes.
     pub(super) async fn report(&mut self) -> Result<()> {
         let view = &self.journal.view;
-        let facts = Facts {
-            job_type: view.work.recovery().map_or(JobType::Failover, |d| d.job_type),
-            result: view.result,
-            failed_clear: view.clear,
-            group_is_free: true,
-            first_in_group: true,
-        };
+        let facts = view.facts();
         let t = machine::step(view.state, view.operation, &Trigger::ReportMade, &facts)?;
         let report = self.make_report().await?;
         let view = &self.journal.view;

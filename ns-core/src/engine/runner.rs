@@ -285,15 +285,8 @@ impl Runner {
             }
         }
         let view = &self.journal.view;
-        let facts = Facts {
-            job_type: self.job_type(),
-            result: view.result,
-            failed_clear: view.clear,
-            group_is_free: true,
-            first_in_group: true,
-        };
         let trigger = Trigger::Timer(TimerKind::PlannedTime);
-        let transition = machine::step(view.state, view.operation, &trigger, &facts)?;
+        let transition = machine::step(view.state, view.operation, &trigger, &view.facts())?;
         events.push(self.planner().transition(&transition, "engine"));
         self.journal.append(events, writes).await
     }
@@ -317,11 +310,9 @@ impl Runner {
             (group_is_free, first_in_group) = (true, true);
         }
         Ok(Facts {
-            job_type: self.job_type(),
-            result: view.result,
-            failed_clear: view.clear,
             group_is_free,
             first_in_group,
+            ..view.facts()
         })
     }
 

@@ -3,9 +3,9 @@
 
 use super::event::{Event, Frozen, PhaseKind};
 use super::fold::{JobView, TaskStatus};
-use crate::machine::{Transition, Trigger};
-use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, ResultCode, TaskKey};
-use crate::planning::{Side, Task, TaskGraph, plan_confirm, plan_undo};
+use crate::machine::{Facts, Transition, Trigger};
+use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, JobType, ResultCode, TaskKey};
+use crate::planning::{Action, Side, Task, TaskGraph, plan_confirm, plan_undo};
 use crate::planted::{self, Bug};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -159,6 +159,27 @@ impl JobView {
             );
         }
         Ok(graph)
+    }
+
+    /// What the next transition depends on, of what the journal tells; nothing else of the group is in the way.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let clears_source = |task: &Task| {
+            let side = match &task.action {
+                Action::Remove { side, .. } | Action::Release { side, .. } => Some(*side),
+                _ => None,
+            };
+            side == Some(Side::Source) && self.tasks.get(&task.key).is_some_and(|state| state.attempts > 0)
+        };
+        let mut confirms = self.phases.iter().filter(|p| p.kind == PhaseKind::Confirm);
+        Facts {
+            job_type: self.work.recovery().map_or(JobType::Failover, |d| d.job_type),
+            result: self.result,
+            failed_clear: self.clear,
+            group_is_free: true,
+            first_in_group: true,
+            source_cleared: confirms.any(|p| p.graph.tasks.values().any(clears_source)),
+        }
     }
 
     /// The confirm of what was recovered. What only failed instances need is rolled back; what a recovered one shares with them

@@ -100,6 +100,8 @@ pub struct Facts {
     pub group_is_free: bool,
     /// No pending job of the group was queued earlier; asked in `pending`.
     pub first_in_group: bool,
+    /// The confirm of a failback has begun to clear away what it led back from; asked in `clear-failed`.
+    pub source_cleared: bool,
 }
 
 /// Where a job goes: everything the engine writes down about it.
@@ -140,7 +142,8 @@ pub const fn created() -> Transition {
 /// ```
 /// use ns_core::machine::{Facts, Trigger, step};
 /// use ns_core::model::{JobOperation, JobState, JobType};
-/// let facts = Facts { job_type: JobType::Drill, result: None, failed_clear: None, group_is_free: true, first_in_group: true };
+/// let facts = Facts { job_type: JobType::Drill, result: None, failed_clear: None, group_is_free: true, first_in_group: true,
+///     source_cleared: false };
 /// let paused = step(JobState::Running, JobOperation::Run, &Trigger::Operation(JobOperation::Pause), &facts)?;
 /// assert_eq!((paused.row, paused.next), ("SM-35", JobState::Paused));
 /// assert!(step(JobState::Running, JobOperation::Run, &Trigger::Operation(JobOperation::Rollback), &facts).is_err());

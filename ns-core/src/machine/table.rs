@@ -52,6 +52,8 @@ pub enum Guard {
     GroupFree,
     /// No job of the group was queued earlier (SM-69).
     FirstInGroup,
+    /// What a rollback would put to work again is still there: a server that the confirm of a failback removed is not.
+    SourceKept,
 }
 
 impl Guard {
@@ -66,6 +68,7 @@ impl Guard {
             Self::ConfirmFailed => facts.failed_clear == Some(ClearOperation::Confirm),
             Self::GroupFree => facts.group_is_free,
             Self::FirstInGroup => facts.first_in_group,
+            Self::SourceKept => !facts.source_cleared,
         }
     }
 
@@ -80,6 +83,9 @@ impl Guard {
             Self::ConfirmFailed => "only after a failed confirm",
             Self::GroupFree => "only when no other job holds the group",
             Self::FirstInGroup => "only for the job queued first",
+            Self::SourceKept => {
+                "only before the confirm began to clear away what the instances came from: retry the confirm"
+            }
         }
     }
 }
@@ -173,7 +179,7 @@ impl Row {
     }
 }
 
-use Guard::{ConfirmFailed, Confirmable, Drill, Failover, FirstInGroup, GroupFree, RollbackFailed};
+use Guard::{ConfirmFailed, Confirmable, Drill, Failover, FirstInGroup, GroupFree, RollbackFailed, SourceKept};
 use TimerKind::{DrillTooLate, PauseTimeout, PlannedTime, RollbackWait};
 
 /// Every legal transition. SM-31 (creation) is [`super::created`], SM-56 (removal) is [`super::removal`].
@@ -207,7 +213,7 @@ pub const TABLE: &[Row] = &[
         .op(Op::IgnoreRollback),
     row("SM-52", S::ClearFailed, On::Operation(Op::RetryConfirm), &[Failover, ConfirmFailed], S::Clearing)
         .op(Op::Confirm),
-    row("SM-53", S::ClearFailed, On::Operation(Op::CancelConfirm), &[Failover, ConfirmFailed], S::Clearing)
+    row("SM-53", S::ClearFailed, On::Operation(Op::CancelConfirm), &[Failover, ConfirmFailed, SourceKept], S::Clearing)
         .op(Op::Rollback),
     row("SM-54", S::ClearFailed, On::Timer(RollbackWait), &[Drill], S::Clearing).op(Op::Rollback),
     row("SM-55", S::Reporting, On::ReportMade, &[], S::Finished),

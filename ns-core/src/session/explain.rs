@@ -5,7 +5,7 @@
 use super::{Failback, JobRequest, Jobs, OperationRequest, Plans, ReprotectRequest};
 use crate::engine::{Inner, Planner, freeze, history, hypothetical};
 use crate::journal::{DecisionKind, Event, Frozen, JobView};
-use crate::machine::{self, Trigger};
+use crate::machine::Trigger;
 use crate::model::{CloudId, ForceRight, Inventory, JobId, JobOperation, JobType, PlanId, ReplicatedVolume, Work};
 use crate::planning::{Action, Forecast, Side, Step, TaskGraph, forecast, steps};
 use crate::{Error, ErrorKind, ErrorRecord, Result};
@@ -161,17 +161,13 @@ impl Jobs<'_> {
             view,
             dry_run: true,
         };
-        let facts = machine::Facts {
-            job_type: view.work.recovery().map_or(JobType::Failover, |d| d.job_type),
-            result: view.result,
-            failed_clear: view.clear,
-            group_is_free: true,
-            first_in_group: true,
-        };
         let (actor, OperationRequest { reason, instances }) = (&self.session.actor.name, request);
         let trigger = Trigger::Operation(operation);
         let mut told = Told::default();
-        match planner.turn(trigger, &facts, actor, reason.clone(), instances).await {
+        match planner
+            .turn(trigger, &view.facts(), actor, reason.clone(), instances)
+            .await
+        {
             Ok(turn) => turn.events.into_iter().for_each(|event| match event {
                 Event::Planned { graph, .. } => told.graph = Some(graph),
                 Event::Decided { kind, facts, .. } => {

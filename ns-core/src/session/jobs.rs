@@ -382,17 +382,11 @@ impl Jobs<'_> {
     /// `NotFound`.
     pub async fn allowed(&self, id: &JobId) -> Result<Vec<JobOperation>> {
         let job = self.get(id).await?;
-        let Some(d) = job.work.recovery() else {
+        if job.work.recovery().is_none() {
             return Ok(Vec::new());
-        };
-        let facts = machine::Facts {
-            job_type: d.job_type,
-            result: job.result,
-            failed_clear: job.failed_clear,
-            group_is_free: true,
-            first_in_group: true,
-        };
-        Ok(machine::allowed(job.state, &facts))
+        }
+        let view = self.inner().view(id).await?;
+        Ok(machine::allowed(view.state, &view.facts()))
     }
 
     /// Asks for an operation (SM-11 … SM-20); returns when it is journalled, not when its tasks have ended.

@@ -160,10 +160,7 @@ impl Half {
     pub fn facts(&self) -> Facts {
         Facts {
             job_type: self.data.job_type(),
-            result: self.view.result,
-            failed_clear: self.view.clear,
-            group_is_free: true,
-            first_in_group: true,
+            ..self.view.facts()
         }
     }
 

@@ -76,8 +76,14 @@ impl Audit {
         }
         match (r.verb, r.decision) {
             ("force_promote", Some(d)) => {
-                // A rollback gives the Source back to its owner, by the operator's word too.
-                let right = |kind| matches!(kind, DecisionKind::ForcePromote | DecisionKind::Rollback);
+                // A rollback gives the Source back to its owner, by the operator's word too; so does the confirm of a part for
+                // those that it leaves.
+                let right = |kind| {
+                    matches!(
+                        kind,
+                        DecisionKind::ForcePromote | DecisionKind::Rollback | DecisionKind::Confirm
+                    )
+                };
                 let named = |v: &JobView| {
                     v.decisions
                         .iter()

@@ -12,8 +12,9 @@ use crate::shared::Shared;
 use crate::store::NodeStore;
 use crate::story::Scenario;
 use jiff::Timestamp;
+use ns_core::engine::FailbackOffer;
 use ns_core::journal::JobView;
-use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPoint, ReplicationMode};
+use ns_core::model::{GroupId, JobId, JobState, OwnerGroupId, PlanId, RecoveryPlan, RecoveryPoint, ReplicationMode};
 use ns_core::ports::{Clock, SequentialIds, with_deadline};
 use ns_core::session::{ClusterRequest, GroupRequest};
 use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
@@ -87,6 +88,8 @@ pub struct World {
     foreign: Vec<String>,
     /// Images that their owner deleted.
     destroyed: Vec<String>,
+    /// Whether somebody deleted a server that had gone to the other side: it belongs to the protection no more.
+    deleted_away: bool,
 }
 
 impl World {
@@ -110,6 +113,7 @@ impl World {
             double_click: false,
             foreign: vec![],
             destroyed: vec![],
+            deleted_away: false,
         };
         world.add_node();
         world.boot(0).await;
@@ -284,6 +288,25 @@ impl World {
         all.iter().filter_map(|r| serde_json::from_str(&r.body).ok()).collect()
     }
 
+    /// What may be protected in the other direction.
+    pub async fn offers(&self) -> Vec<FailbackOffer> {
+        self.records("failback").await
+    }
+
+    /// Whether replicated instances run on the side that they do not belong to: confirmed there, or left there by a failback that
+    /// succeeded in part.
+    pub async fn is_away(&self) -> bool {
+        let left = |p: &RecoveryPlan| p.home.is_some() && !p.volumes.is_empty();
+        self.offers().await.iter().any(|o| !o.home.plan.volumes.is_empty())
+            || self.records("plan").await.iter().any(left)
+    }
+
+    /// See the field.
+    #[must_use]
+    pub const fn deleted_away(&self) -> bool {
+        self.deleted_away
+    }
+
     /// The recovery points.
     pub async fn points(&self) -> Vec<RecoveryPoint> {
         self.records("point").await
@@ -415,14 +438,16 @@ impl World {
         let is_listed = |id: &str, token: &str| listed.contains(id) || listed.contains(token);
         // What is in use goes with the round after its user.
         for _ in 0..8 {
-            for (kind, id, token) in sim.tokens("b") {
-                if is_listed(id.as_str(), token.as_str()) {
-                    let _ = sim.destroy("b", kind, &id);
+            for site in ["a", "b"] {
+                for (kind, id, token) in sim.tokens(site) {
+                    if is_listed(id.as_str(), token.as_str()) {
+                        let _ = sim.destroy(site, kind, &id);
+                    }
                 }
-            }
-            for (image, token) in sim.image_tokens("b") {
-                if is_listed(image.as_str(), &token) {
-                    sim.destroy_image("b", &image);
+                for (image, token) in sim.image_tokens(site) {
+                    if is_listed(image.as_str(), &token) {
+                        sim.destroy_image(site, &image);
+                    }
                 }
             }
         }

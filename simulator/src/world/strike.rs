@@ -94,7 +94,7 @@ impl World {
                 true
             }
             FaultKind::NameTaken => self.take_names(),
-            FaultKind::DeletedByHand => self.delete_by_hand(fault.roll),
+            FaultKind::DeletedByHand => self.delete_by_hand(fault.roll).await,
             FaultKind::SourceImageDeleted => self.delete_source(fault.roll),
             FaultKind::ClockForward | FaultKind::ClockBack => {
                 let hour = if fault.kind == FaultKind::ClockForward {
@@ -183,7 +183,7 @@ impl World {
         self.foreign.len() > before
     }
 
-    fn delete_by_hand(&self, roll: u64) -> bool {
+    async fn delete_by_hand(&mut self, roll: u64) -> bool {
         use ns_core::provider::CreatedKind;
         let all = self.shared.sim.tokens("b");
         let kinds = [CreatedKind::Server, CreatedKind::Port, CreatedKind::FloatingIp];
@@ -192,7 +192,9 @@ impl World {
             return false;
         }
         let (kind, id, _) = &ours[usize::try_from(roll % ours.len() as u64).unwrap()];
-        self.shared.sim.destroy("b", *kind, id).is_ok()
+        let done = self.shared.sim.destroy("b", *kind, id).is_ok();
+        self.deleted_away |= done && *kind == CreatedKind::Server && self.is_away().await;
+        done
     }
 
     /// The owner, or an extortioner, deletes a server's data volume with its bytes.
