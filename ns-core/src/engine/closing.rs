@@ -172,7 +172,7 @@ impl Runner {
                 return false;
             }
             let get = providers.cloud.get(ResourceKind::Instance, &instance.id);
-            let now = with_deadline(&*inner.clock, inner.settings.reach_limit, "the Source cloud", get).await;
+            let now = with_deadline(&*inner.clock, inner.settings().reach_limit, "the Source cloud", get).await;
             if !matches!(now, Ok(Some(Resource::Instance(now))) if now.power == PowerState::Stopped) {
                 return false;
             }

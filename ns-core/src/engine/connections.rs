@@ -291,7 +291,7 @@ impl Inner {
         let connect = self.connectors.cloud(kind)?.connect(settings, secrets);
         with_deadline(
             &*self.clock,
-            self.settings.reach_limit,
+            self.settings().reach_limit,
             "the cloud's connector",
             connect,
         )
@@ -309,7 +309,7 @@ impl Inner {
         let connect = self.connectors.storage(kind)?.connect(settings, secrets);
         with_deadline(
             &*self.clock,
-            self.settings.reach_limit,
+            self.settings().reach_limit,
             "the storage's connector",
             connect,
         )

@@ -38,7 +38,7 @@ pub(crate) struct Attempt {
 
 /// How long an attempt may take.
 pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
-    let s = &inner.settings;
+    let s = &inner.settings();
     match action {
         Action::Create { spec, .. } if matches!(spec.kind(), CreatedKind::Server) => s.boot_limit,
         Action::StopServer { .. } | Action::StartServer { .. } => s.boot_limit,
@@ -473,7 +473,7 @@ impl Attempt {
                 }
             };
             tracing::debug!(job = %self.job, task = %self.task, status = %now, "waiting for the replica");
-            self.inner.clock.sleep(self.inner.settings.poll).await;
+            self.inner.clock.sleep(self.inner.settings().poll).await;
         }
     }
 
@@ -519,7 +519,7 @@ impl Attempt {
                 // Deleted here: the whole volume is copied. After a resync it is made again.
                 None if !resynced => return Ok(TaskOutput::default()),
                 None => {
-                    self.inner.clock.sleep(self.inner.settings.poll).await;
+                    self.inner.clock.sleep(self.inner.settings().poll).await;
                     continue;
                 }
             };
@@ -552,7 +552,7 @@ impl Attempt {
                 ReplicationPhase::InitialCopy { .. } => {}
                 _ if !resynced
                     && self.inner.clock.now().duration_since(began).unsigned_abs()
-                        > self.inner.settings.arrival_limit =>
+                        > self.inner.settings().arrival_limit =>
                 {
                     return Err(Error::new(
                         ErrorKind::Timeout,
@@ -565,7 +565,7 @@ impl Attempt {
                 }
                 _ => {}
             }
-            self.inner.clock.sleep(self.inner.settings.poll).await;
+            self.inner.clock.sleep(self.inner.settings().poll).await;
         }
     }
 
@@ -580,7 +580,7 @@ impl Attempt {
                     ..TaskOutput::default()
                 });
             }
-            self.inner.clock.sleep(self.inner.settings.poll).await;
+            self.inner.clock.sleep(self.inner.settings().poll).await;
         }
     }
 
@@ -612,7 +612,7 @@ impl Attempt {
             _ => false,
         };
         let target = &self.on(Side::Target)?.storage;
-        let settings = &self.inner.settings;
+        let settings = &self.inner.settings();
         if let Some(image) = replicated {
             self.await_follower(target, id).await?;
             source.disable_replication(&image).await?;
@@ -640,7 +640,7 @@ impl Attempt {
     /// A replica that was primary itself and does not follow its peer again yet, as right after a rollback, would never learn
     /// that replication has ended, and stay (Ceph facts 13.3).
     async fn await_follower(&self, target: &Storage, id: &ReplicationId) -> Result<()> {
-        let settings = &self.inner.settings;
+        let settings = &self.inner.settings();
         let now = self.inner.clock.now();
         let until = now.saturating_add(settings.call_limit / 2).unwrap_or(now);
         let records = self.inner.records();

@@ -37,7 +37,7 @@ pub(crate) async fn reach_source(inner: &Inner, group: &ProtectionGroup) -> Sour
             storage: false,
         };
     };
-    let limit = inner.settings.reach_limit;
+    let limit = inner.settings().reach_limit;
     let (cloud, storage) = futures::future::join(
         crate::ports::with_deadline(&*inner.clock, limit, "the Source cloud", cloud.check()),
         crate::ports::with_deadline(&*inner.clock, limit, "the Source storage", storage.check()),
@@ -200,14 +200,14 @@ pub(crate) async fn cloned_images(
     let mut images = Vec::new();
     for volume in inventory.volumes.values() {
         let Some(image) = volume.storage.as_ref() else { continue };
-        let (work, limit) = (storage.image(image), inner.settings.call_limit);
+        let (work, limit) = (storage.image(image), inner.settings().call_limit);
         looks.push(Box::pin(async move {
             crate::ports::with_deadline(&*inner.clock, limit, "the Source storage", work).await
         }));
         images.push((volume, image));
     }
     let states: Vec<_> = futures::stream::iter(looks)
-        .buffered(inner.settings.parallel)
+        .buffered(inner.settings().parallel)
         .try_collect()
         .await?;
     let mut cloned = BTreeSet::new();

@@ -147,7 +147,7 @@ pub(super) async fn confirmed(inner: &Inner, view: &JobView, home: Option<&Home>
     for cluster in [&frozen.group.source_cluster, &frozen.plan.target_cluster] {
         // Plans are judged by what is known of the clouds. One that does not answer is judged by what was known.
         let read = sync_cluster(inner, cluster);
-        let limit = inner.settings.call_limit;
+        let limit = inner.settings().call_limit;
         if let Err(error) = crate::ports::with_deadline(&*inner.clock, limit, "the cluster", read).await {
             tracing::warn!(job = %view.id, %error, "the inventory is not read anew");
         }

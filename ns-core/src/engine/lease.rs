@@ -154,7 +154,7 @@ fn lost() -> Error {
 
 async fn renew(inner: &Inner, name: &str) -> Result<Option<(u64, Timestamp)>> {
     let now = inner.clock.now();
-    let until = now.saturating_add(inner.settings.lease).unwrap_or(Timestamp::MAX);
+    let until = now.saturating_add(inner.settings().lease).unwrap_or(Timestamp::MAX);
     let token = inner.store.lease(name, &inner.node, now, until).await?;
     Ok(token.map(|token| (token, until)))
 }
@@ -170,7 +170,7 @@ async fn keep(
         tokio::select! {
             biased;
             _ = stop.changed() => return,
-            () = inner.clock.sleep(inner.settings.lease / 3) => {}
+            () = inner.clock.sleep(inner.settings().lease / 3) => {}
         }
         match renew(&inner, &name).await {
             Ok(Some((found, until))) if found == token => {

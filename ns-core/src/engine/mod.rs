@@ -71,7 +71,7 @@ use futures::future::BoxFuture;
 use reconnect::Attachment;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -104,7 +104,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    pub(crate) settings: Settings,
+    settings: RwLock<Arc<Settings>>,
     pub(crate) license: Option<License>,
     pub(crate) node: String,
     runtime: Handle,
@@ -254,7 +254,7 @@ impl EngineBuilder {
             store: self.store,
             clock: self.clock,
             ids: self.ids,
-            settings: self.settings,
+            settings: RwLock::new(Arc::new(self.settings)),
             license: self.license,
             node: self.node,
             runtime,
@@ -354,7 +354,7 @@ impl Engine {
             if !self.inner.connectors.is_empty() {
                 self.inner.runtime.spawn(reconnect::keep_connected(self.inner.clone()));
             }
-            if self.inner.settings.monitor {
+            if self.inner.settings().monitor {
                 self.inner.runtime.spawn(monitor::monitor(self.inner.clone()));
             }
         }
@@ -375,6 +375,11 @@ impl Engine {
 impl Inner {
     pub(crate) fn records(&self) -> Records {
         Records::new(self.store.clone())
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is held in memory of a cluster's inventory.

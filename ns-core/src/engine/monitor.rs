@@ -56,7 +56,7 @@ pub(super) async fn monitor(inner: Arc<Inner>) {
                     Err(error) => tracing::error!(%error, "looking after a cluster broke off"),
                 }
             }
-            () = inner.clock.sleep(inner.settings.watch_interval) => {}
+            () = inner.clock.sleep(inner.settings().watch_interval) => {}
         }
     }
 }
@@ -82,7 +82,7 @@ async fn look_after(inner: &Arc<Inner>, id: &ClusterId) {
                 tracing::debug!(cluster = %id, %error, "the store cannot be asked who looks after the cluster")
             }
         }
-        inner.clock.sleep(inner.settings.lease / 3).await;
+        inner.clock.sleep(inner.settings().lease / 3).await;
     }
 }
 
@@ -104,7 +104,7 @@ async fn registered(inner: &Inner, id: &ClusterId) -> Result<bool> {
 
 async fn take(inner: &Inner, lease: &str) -> Result<bool> {
     let now = inner.clock.now();
-    let until = now.saturating_add(inner.settings.lease).unwrap_or(now);
+    let until = now.saturating_add(inner.settings().lease).unwrap_or(now);
     Ok(inner.store.lease(lease, &inner.node, now, until).await?.is_some())
 }
 
@@ -113,19 +113,25 @@ async fn keep(inner: &Inner, lease: &str) {
     let mut until = inner.clock.now();
     loop {
         match take(inner, lease).await {
-            Ok(true) => until = inner.clock.now().saturating_add(inner.settings.lease).unwrap_or(until),
+            Ok(true) => {
+                until = inner
+                    .clock
+                    .now()
+                    .saturating_add(inner.settings().lease)
+                    .unwrap_or(until)
+            }
             Ok(false) => return,
             Err(_) if inner.clock.now() >= until => return,
             Err(_) => {}
         }
-        inner.clock.sleep(inner.settings.lease / 3).await;
+        inner.clock.sleep(inner.settings().lease / 3).await;
     }
 }
 
 /// Returns when the cluster has been unregistered.
 async fn gone(inner: &Inner, id: &ClusterId) {
     loop {
-        inner.clock.sleep(inner.settings.watch_interval).await;
+        inner.clock.sleep(inner.settings().watch_interval).await;
         if matches!(registered(inner, id).await, Ok(false)) {
             return;
         }
@@ -136,7 +142,7 @@ async fn gone(inner: &Inner, id: &ClusterId) {
 async fn probe(inner: &Inner, id: &ClusterId) {
     let (mut failed, mut good) = (0_u32, 0_u32);
     loop {
-        inner.clock.sleep(inner.settings.probe_interval).await;
+        inner.clock.sleep(inner.settings().probe_interval).await;
         let answer = answers(inner, id).await;
         match &answer {
             Ok(()) => (failed, good) = (0, good.saturating_add(1)),
@@ -145,7 +151,7 @@ async fn probe(inner: &Inner, id: &ClusterId) {
                 (failed, good) = (failed.saturating_add(1), 0);
             }
         }
-        if failed < inner.settings.probes_to_inactive && good < inner.settings.probes_to_active {
+        if failed < inner.settings().probes_to_inactive && good < inner.settings().probes_to_active {
             continue;
         }
         match inner.set_connection(id, &answer).await {
@@ -167,7 +173,7 @@ async fn probe(inner: &Inner, id: &ClusterId) {
 /// Makes good what could not be read when it was to be, for ever.
 async fn mend(inner: &Inner, id: &ClusterId) {
     loop {
-        inner.clock.sleep(inner.settings.watch_interval).await;
+        inner.clock.sleep(inner.settings().watch_interval).await;
         if let Err(error) = sync::mend(inner, id).await {
             tracing::debug!(cluster = %id, %error, "the cluster is not synchronised yet");
         }
@@ -199,7 +205,7 @@ pub(crate) fn named(error: Error, half: &str) -> Error {
 /// Whether cloud and storage of a cluster answer now (CL-11).
 pub(crate) async fn answers(inner: &Inner, id: &ClusterId) -> Result<()> {
     let providers = inner.providers(id)?;
-    let limit = inner.settings.reach_limit;
+    let limit = inner.settings().reach_limit;
     let (cloud, storage) = futures::future::join(
         with_deadline(&*inner.clock, limit, "the cloud", providers.cloud.probe()),
         with_deadline(&*inner.clock, limit, "the storage", providers.storage.check()),
@@ -216,11 +222,11 @@ async fn listen(inner: &Inner, id: &ClusterId) {
     loop {
         let begun = inner.clock.now();
         let pause = match follow(inner, id, &mut heard).await {
-            Ok(()) => inner.settings.sync_interval,
+            Ok(()) => inner.settings().sync_interval,
             Err(error) => {
                 tracing::warn!(cluster = %id, %error, "the cluster is not listened to; it is synchronised instead");
                 let took = Duration::try_from(inner.clock.now().duration_since(begun)).unwrap_or_default();
-                rest(inner.settings.watch_interval, took)
+                rest(inner.settings().watch_interval, took)
             }
         };
         inner.clock.sleep(pause).await;
@@ -238,7 +244,7 @@ async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<()> 
     let cloud = inner.providers(id)?.cloud;
     let connect = with_deadline(
         &*inner.clock,
-        inner.settings.call_limit,
+        inner.settings().call_limit,
         "the message broker",
         cloud.notices(),
     );
@@ -259,7 +265,7 @@ async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<()> 
                     follow_sources(inner, Some(id)).await?;
                 }
             }
-            () = inner.clock.sleep(inner.settings.sync_interval) => synchronise(inner, id).await?,
+            () = inner.clock.sleep(inner.settings().sync_interval) => synchronise(inner, id).await?,
         }
     }
 }

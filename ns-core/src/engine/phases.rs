@@ -262,7 +262,7 @@ impl Planner<'_> {
         let volumes: Vec<CloudId> = frozen.inventory.volumes.keys().cloned().collect();
         let mut hints = each(ResourceKind::Instance, &frozen.group.instances);
         hints.extend(each(ResourceKind::Volume, &volumes));
-        let limit = self.inner.settings.reach_limit;
+        let limit = self.inner.settings().reach_limit;
         let read = relearn(&self.inner, source, &hints);
         match with_deadline(&*self.inner.clock, limit, "the Source cloud", read).await {
             Ok(_) => {

@@ -92,7 +92,7 @@ impl Planner<'_> {
         events.push(self.transition(&t, actor));
         if let Some(kind) = plan {
             // Planning reads clouds, and one that takes the question and never answers must not hold the job for ever.
-            let limit = self.inner.settings.boot_limit;
+            let limit = self.inner.settings().boot_limit;
             let planning = self.plan_patiently(kind, t.operation, asked, &mut events, only);
             match with_deadline(&*self.inner.clock, limit, "planning", planning).await {
                 #[cfg(feature = "planted")]
@@ -150,7 +150,7 @@ impl Planner<'_> {
     pub(super) fn transition(&self, t: &Transition, actor: &str) -> Event {
         let now = self.inner.clock.now();
         let after = |d: Duration| now.saturating_add(d).ok();
-        let settings = &self.inner.settings;
+        let settings = &self.inner.settings();
         let deadline = match t.timer {
             None => None,
             Some(TimerKind::PlannedTime) => self.view.deadline,

@@ -28,7 +28,7 @@ pub(super) async fn keep_connected(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
     let again = async {
         loop {
-            inner.clock.sleep(inner.settings.probe_interval).await;
+            inner.clock.sleep(inner.settings().probe_interval).await;
             if let Err(error) = inner.reconnect().await {
                 tracing::warn!(%error, "the store cannot be asked for connections");
             }

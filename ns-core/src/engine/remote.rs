@@ -58,7 +58,7 @@ impl Order {
 
 fn new(inner: &Inner, job: JobId, ask: Ask, actor: &str) -> (String, Note) {
     // Long enough for an owner that has just died to be replaced.
-    let until = inner.clock.now().saturating_add(inner.settings.lease * 2);
+    let until = inner.clock.now().saturating_add(inner.settings().lease * 2);
     let note = Note {
         job,
         ask,
@@ -86,7 +86,7 @@ pub(crate) async fn order(inner: &Inner, job: JobSummary, owner: &str, ask: Ask,
     let (id, note) = new(inner, job.id.clone(), ask, actor);
     records.commit(vec![put(kinds::ORDER, &id, Some(0), &note)?]).await?;
     loop {
-        inner.clock.sleep(inner.settings.poll).await;
+        inner.clock.sleep(inner.settings().poll).await;
         let found = records.find::<Note>(kinds::ORDER, &id).await?;
         let answer = found.as_ref().and_then(|(note, _)| note.answer.clone());
         if let Some(answer) = answer {
@@ -143,7 +143,7 @@ impl Desk {
                 // Its asker withdraws it at `until` and takes an answer away at once, when it lives.
                 if note
                     .until
-                    .saturating_add(inner.settings.lease)
+                    .saturating_add(inner.settings().lease)
                     .is_ok_and(|end| end < now)
                 {
                     inner.records().commit(vec![remove(kinds::ORDER, &record.id)]).await?;
@@ -181,7 +181,9 @@ pub(crate) async fn goes_on(inner: &Inner, job: &JobId, since: Timestamp) -> Res
     let elsewhere = lease::holder(inner, job)
         .await?
         .is_some_and(|l| lease::is_elsewhere(inner, &l));
-    let patience = since.saturating_add(inner.settings.lease * 2).unwrap_or(Timestamp::MAX);
+    let patience = since
+        .saturating_add(inner.settings().lease * 2)
+        .unwrap_or(Timestamp::MAX);
     let looks = inner.is_started() && !*inner.stop.borrow();
     Ok(elsewhere || (looks && inner.clock.now() < patience))
 }

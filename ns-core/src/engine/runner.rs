@@ -154,7 +154,7 @@ impl Runner {
         let now = self.inner.clock.now();
         let pending = self.journal.view.state == JobState::Pending;
         // Another engine may free the group, which nobody tells here.
-        let look = if pending { self.inner.settings.lease / 3 } else { LONG };
+        let look = if pending { self.inner.settings().lease / 3 } else { LONG };
         let mut wake = now.saturating_add(look).unwrap_or(now);
         wake = wake.min(
             self.journal
@@ -413,7 +413,7 @@ impl Runner {
     async fn start_tasks(&mut self) -> Result<bool> {
         let view = &self.journal.view;
         let running = self.running.keys().collect();
-        let Due { ended, ready } = view.due(&running, self.inner.settings.parallel, self.inner.clock.now());
+        let Due { ended, ready } = view.due(&running, self.inner.settings().parallel, self.inner.clock.now());
         if !ended.is_empty() {
             self.journal.append(ended, vec![]).await?;
             return Ok(true);
@@ -561,7 +561,7 @@ impl Runner {
         let delay = pause(failures);
         let spent: Duration = (0..failures).map(pause).sum();
         let again = action.is_some_and(|a| effect::may_pass(a, error.kind(), failures))
-            && spent + delay <= self.inner.settings.retry_limit
+            && spent + delay <= self.inner.settings().retry_limit
             && view.state != JobState::Canceling;
         tracing::warn!(job = %view.id, task = %key, %error, again, "an attempt failed");
         let error = error.to_record();

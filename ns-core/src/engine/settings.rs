@@ -48,6 +48,22 @@ pub struct Settings {
     pub sync_interval: Duration,
     /// By how many seconds the clocks of engine and cloud may differ at registration.
     pub clock_skew_limit_seconds: u32,
+    /// After how many failed logins in a row an id may not log in from where it failed (SET-03, SEC-06).
+    pub login_attempts: u32,
+    /// For how long (SET-04).
+    pub lockout: Duration,
+    /// How long a login lasts without being used (SEC-07).
+    pub login_idle_limit: Duration,
+    /// How long a login lasts at most (SEC-07).
+    pub login_limit: Duration,
+    /// Whether a new login of an account ends the one before (USR-27, SEC-07).
+    pub one_login_per_account: bool,
+    /// Whether passwords follow the old manual's rule, 6 to 16 characters of four classes (USR-12), instead of SEC-04's.
+    pub classic_passwords: bool,
+    /// Whether failover, confirm, forced promotion and the end of a protection need a second person (SEC-25).
+    pub four_eyes: bool,
+    /// How long events are kept (SET-05).
+    pub event_retention: Duration,
 }
 
 impl Default for Settings {
@@ -71,6 +87,14 @@ impl Default for Settings {
             probes_to_active: 2,
             sync_interval: Duration::from_secs(3600),
             clock_skew_limit_seconds: 60,
+            login_attempts: 5,
+            lockout: Duration::from_secs(300),
+            login_idle_limit: Duration::from_secs(30 * 60),
+            login_limit: Duration::from_secs(12 * 3600),
+            one_login_per_account: true,
+            classic_passwords: false,
+            four_eyes: false,
+            event_retention: Duration::from_secs(365 * 24 * 3600),
         }
     }
 }

@@ -37,7 +37,7 @@ async fn differences(
     let mut found = Vec::new();
     let mut seen: BTreeMap<ResourceKind, BTreeSet<CloudId>> = BTreeMap::new();
     let mut stream = cloud.inventory(kinds);
-    let (clock, limit) = (&*inner.clock, inner.settings.call_limit);
+    let (clock, limit) = (&*inner.clock, inner.settings().call_limit);
     loop {
         let next = async { stream.next().await.transpose() };
         let Some(resource) = with_deadline(clock, limit, "the cloud", next).await? else {
@@ -194,7 +194,7 @@ pub(crate) async fn relearn(inner: &Inner, id: &ClusterId, hints: &[Hint]) -> Re
         for ((kind, one), happened) in &single {
             let get = cloud.get(*kind, one);
             let now: Option<Resource> =
-                with_deadline(&*inner.clock, inner.settings.call_limit, "the cloud", get).await?;
+                with_deadline(&*inner.clock, inner.settings().call_limit, "the cloud", get).await?;
             found.extend(Difference::between(&known, *kind, one, now).map(|d| explained(d, *happened)));
         }
         drop(known);

@@ -40,7 +40,7 @@ pub(super) async fn look_after(weak: Weak<Inner>, mut stop: watch::Receiver<bool
         silent = result.is_err();
         // Somebody may be waiting for an answer only when there is a job to command.
         let parts = if inner.jobs().is_empty() { 3 } else { 10 };
-        let (clock, nap) = (inner.clock.clone(), inner.settings.lease / parts);
+        let (clock, nap) = (inner.clock.clone(), inner.settings().lease / parts);
         drop(inner);
         tokio::select! {
             biased;
@@ -54,7 +54,7 @@ impl Watch {
     async fn turn(&mut self, inner: &Arc<Inner>, scanned: &mut Timestamp) -> Result<()> {
         self.desk.serve(inner).await?;
         let now = inner.clock.now();
-        let due = scanned.saturating_add(inner.settings.lease / 3).unwrap_or(now);
+        let due = scanned.saturating_add(inner.settings().lease / 3).unwrap_or(now);
         // Or when the clock was set back.
         if now >= due || now < *scanned {
             self.scan(inner).await?;

@@ -25,7 +25,7 @@ pub(super) async fn relearn_touched(inner: &Inner, view: &JobView) {
         if hints.is_empty() {
             continue;
         }
-        let limit = inner.settings.reach_limit;
+        let limit = inner.settings().reach_limit;
         if let Err(error) = with_deadline(&*inner.clock, limit, "the cloud", relearn(inner, cluster, &hints)).await {
             tracing::warn!(job = %view.id, %cluster, %error, "what the job touched is not read anew");
             if let Err(error) = keep_in_mind(inner, cluster, &seen(view, side), &error).await {

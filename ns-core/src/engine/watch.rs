@@ -50,7 +50,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         tokio::select! {
             biased;
             _ = stop.changed() => return,
-            () = inner.clock.sleep(inner.settings.watch_interval) => {}
+            () = inner.clock.sleep(inner.settings().watch_interval) => {}
         }
     }
 }
@@ -166,7 +166,7 @@ impl Roles<'_> {
         let inner = self.inner;
         let storage = inner.providers(cluster).ok()?.storage;
         let look = role_of(&storage, id);
-        match with_deadline(&*inner.clock, inner.settings.reach_limit, "the storage", look).await {
+        match with_deadline(&*inner.clock, inner.settings().reach_limit, "the storage", look).await {
             Ok(role) => role,
             Err(error) => {
                 tracing::debug!(%cluster, %error, "the watch cannot see it");

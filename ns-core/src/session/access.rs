@@ -7,15 +7,15 @@ use crate::model::{
     Cluster, ClusterId, GroupId, JobId, JobSummary, Listing, OwnerGroupId, PlanId, PointId, ProtectionGroup, Query,
     Queryable, RecoveryPlan, RecoveryPoint, answer,
 };
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::{Result, rules};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 
 impl Session {
-    /// Refuses an actor that may only read an area.
-    pub(super) fn may_change(&self, area: Area) -> Result<()> {
-        rules::check_change(&self.actor, area)
+    /// Refuses an actor whose role has not this right.
+    pub(super) fn may(&self, area: Area, verb: Verb) -> Result<()> {
+        rules::check(&self.actor, area, verb)
     }
 
     /// Passes a thing on, unless it is not this actor's to see. What nobody is known to own is an Admin's.

@@ -8,7 +8,7 @@ use crate::model::{
     SyncState,
 };
 use crate::provider::{Cloud, CloudReport, Storage, StorageReport};
-use crate::rules::{Area, Warning};
+use crate::rules::{Area, Verb, Warning};
 use crate::sealing::looks_like_a_secret;
 use crate::{Error, ErrorKind, Result, rules};
 use serde::{Deserialize, Serialize};
@@ -115,11 +115,11 @@ impl Clusters<'_> {
     /// [`Clusters::check`] of the cloud.
     pub(super) async fn check_cloud(&self, cloud: &Cloud) -> Result<CloudReport> {
         let inner = &self.session.inner;
-        let limit = inner.settings.call_limit;
+        let limit = inner.settings().call_limit;
         let report = crate::ports::with_deadline(&*inner.clock, limit, "the cloud", cloud.check()).await;
         let report = report.map_err(|e| named(e, "cloud"))?;
         check_rights(&report.missing_rights)?;
-        if report.clock_skew_seconds.unsigned_abs() > u64::from(inner.settings.clock_skew_limit_seconds) {
+        if report.clock_skew_seconds.unsigned_abs() > u64::from(inner.settings().clock_skew_limit_seconds) {
             let message = format!("the cloud's clock differs by {} s", report.clock_skew_seconds);
             return Err(Error::new(ErrorKind::Refused, "cluster.clock_skew", message)
                 .with_field("clock_skew_limit_seconds")
@@ -131,7 +131,7 @@ impl Clusters<'_> {
     /// [`Clusters::check`] of the storage.
     pub(super) async fn check_storage(&self, storage: &Storage) -> Result<StorageReport> {
         let inner = &self.session.inner;
-        let limit = inner.settings.call_limit;
+        let limit = inner.settings().call_limit;
         let report = crate::ports::with_deadline(&*inner.clock, limit, "the storage", storage.check()).await;
         let report = report.map_err(|e| named(e, "storage"))?;
         check_rights(&report.missing_rights)?;
@@ -183,7 +183,7 @@ impl Clusters<'_> {
 
     /// What can be refused before anything is connected to; the name as it is to be stored.
     pub(super) async fn may_register(&self, request: &ClusterRequest, platform: &str) -> Result<String> {
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Create)?;
         rules::check_owner(&self.session.actor, &request.owner_group_id)?;
         check_note(&request.note)?;
         let inner = &self.session.inner;
@@ -232,7 +232,7 @@ impl Clusters<'_> {
     /// `NotFound`; `Invalid` for a bad name or a note that looks like a secret; `Conflict` for a name that is taken.
     pub async fn update(&self, id: &ClusterId, update: ClusterUpdate) -> Result<Cluster> {
         self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Update)?;
         let inner = &self.session.inner;
         let name = match &update.name {
             Some(name) => {
@@ -299,7 +299,7 @@ impl Clusters<'_> {
     /// Those of the cloud; the last good inventory is kept then.
     pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
         self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Update)?;
         let inventory = sync_cluster(&self.session.inner, id).await?;
         follow_sources(&self.session.inner, Some(id)).await?;
         Ok(inventory)
@@ -402,7 +402,7 @@ impl Clusters<'_> {
     /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).
     pub async fn delete(&self, id: &ClusterId) -> Result<()> {
         self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Delete)?;
         let inner = &self.session.inner;
         let records = inner.records();
         let groups = records

@@ -3,7 +3,7 @@
 use super::clusters::{ClusterRequest, Clusters, ConnectionReport};
 use crate::engine::{Providers, StoredConnection, StoredHalf, kinds, put};
 use crate::model::{Cluster, ClusterId, ConnectionInfo, ConnectionSettings, ConnectorInfo, Half};
-use crate::rules::{Area, Warning};
+use crate::rules::{Area, Verb, Warning};
 use crate::sealing::Secrets;
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use secrecy::ExposeSecret;
@@ -96,7 +96,7 @@ impl Clusters<'_> {
     /// `Invalid` for settings or secrets that the connectors do not take, are missing or have the wrong form (CL-08), an `http`
     /// address that is not allowed (SEC-08) and a setting that looks like a secret (SEC-15); those of [`Clusters::check`].
     pub async fn connect_and_check(&self, connection: &Connection) -> Result<ConnectionReport> {
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Create)?;
         let (providers, warnings) = self.connect(connection).await?;
         let report = self.check(&providers).await?;
         Ok(ConnectionReport { warnings, ..report })
@@ -209,7 +209,7 @@ impl Clusters<'_> {
     /// `Refused`, `connection.other_storage`, when they lead to another storage; `Conflict` when somebody else rotated meanwhile.
     pub async fn rotate_credential(&self, id: &ClusterId, half: Half, previous: &Secrets, new: &Secrets) -> Result<()> {
         let cluster = self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Update)?;
         let inner = &self.session.inner;
         let keys = inner.connectors.keys()?;
         let records = inner.records();

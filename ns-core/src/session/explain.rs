@@ -280,7 +280,7 @@ impl Told {
         if let Some(graph) = &self.graph {
             let history = history(inner).await?;
             told.steps = steps(graph, &history)?;
-            told.duration = forecast(graph, &history, inner.settings.parallel, Action::load);
+            told.duration = forecast(graph, &history, inner.settings().parallel, Action::load);
         }
         Ok(told)
     }

@@ -7,6 +7,7 @@ use crate::model::{
     CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, Listing, PlanId, ProtectionGroup,
     Query, RecoveryPlan, ResourceMapping, Work,
 };
+use crate::rules::{Area, Verb};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ impl Failback<'_> {
     ) -> Result<(ProtectionGroup, RecoveryPlan, JobId)> {
         check(request.give_up.as_ref())?;
         self.offer(failover).await?;
-        self.session.may_change(crate::rules::Area::Plans)?;
+        self.session.may(Area::Plans, Verb::Create)?;
         let (group, plan, writes) = self.way_back(failover, false).await?;
         let work = Work::Protect {
             group_id: group.id.clone(),

@@ -6,7 +6,7 @@ use crate::model::{
     CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan, Work,
     answer,
 };
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ impl ProtectionGroups<'_> {
     pub async fn create(&self, request: GroupRequest) -> Result<ProtectionGroup> {
         let inner = &self.session.inner;
         let records = inner.records();
-        self.session.may_change(Area::ProtectionGroups)?;
+        self.session.may(Area::ProtectionGroups, Verb::Create)?;
         rules::check_owner(&self.session.actor, &request.owner_group_id)?;
         let cluster = self.session.cluster(&request.source_cluster).await?;
         let inventory = inner.inventory(&request.source_cluster).await?;
@@ -146,7 +146,7 @@ impl ProtectionGroups<'_> {
         let inner = &self.session.inner;
         let records = inner.records();
         self.get(id).await?;
-        self.session.may_change(Area::ProtectionGroups)?;
+        self.session.may(Area::ProtectionGroups, Verb::Update)?;
         let (was, version) = records.existing::<ProtectionGroup>(kinds::GROUP, id.as_str()).await?;
         let mut group = was.clone();
         if let Some(name) = &update.name {
@@ -215,7 +215,7 @@ impl ProtectionGroups<'_> {
                 .with("plan", &plan.id)
                 .with_remedy("set it if nothing of this group is to be recovered any more, or leave a member in"));
         }
-        self.session.may_change(Area::Plans)?;
+        self.session.may(Area::Plans, Verb::Update)?;
         self.session.plans().check_delete(plan).await?;
         let work = Work::Unprotect {
             group_id: group.id.clone(),
@@ -295,7 +295,7 @@ impl ProtectionGroups<'_> {
     pub async fn delete(&self, id: &GroupId) -> Result<()> {
         let records = self.session.inner.records();
         self.get(id).await?;
-        self.session.may_change(Area::ProtectionGroups)?;
+        self.session.may(Area::ProtectionGroups, Verb::Delete)?;
         let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
         let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
         rules::check_group_delete(&plans)?;

@@ -152,7 +152,7 @@ async fn next(inner: &Inner, cluster: &ClusterId, after: u64) -> Result<Vec<Clus
         tokio::select! {
             biased;
             () = told => {}
-            () = inner.clock.sleep(inner.settings.poll) => {}
+            () = inner.clock.sleep(inner.settings().poll) => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     JobType, Listing, OwnerGroupId, PlanId, Query, RecoveryPoint, Work,
 };
 use crate::provider::Role;
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result, machine, rules};
 use futures::stream::{self, BoxStream};
@@ -196,7 +196,7 @@ impl Jobs<'_> {
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
         let definition = definition(request);
         let group = self.session.group(&definition.group_id).await?;
-        self.session.may_change(Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Create)?;
         self.check(&definition, false).await?;
         self.launch(Work::Recovery(definition), &group.owner_group_id, vec![])
             .await
@@ -358,7 +358,7 @@ impl Jobs<'_> {
                 if !goes_on(self.inner(), id, since).await? {
                     return Err(not_running(id));
                 }
-                self.inner().clock.sleep(self.inner().settings.poll).await;
+                self.inner().clock.sleep(self.inner().settings().poll).await;
                 continue;
             };
             if *feed.borrow_and_update() <= job.position {
@@ -473,7 +473,7 @@ impl Jobs<'_> {
     async fn send(&self, id: &JobId, ask: Ask) -> Result<JobSummary> {
         let inner = self.inner();
         let job = self.get(id).await?;
-        self.session.may_change(Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Update)?;
         let Some(commands) = inner.commands(id) else {
             if job.state == JobState::Finished {
                 return Err(Error::new(ErrorKind::Refused, "job.operation", "the job has finished")
@@ -547,7 +547,7 @@ fn told(inner: Arc<Inner>, id: JobId, from: u64) -> BoxStream<'static, Result<En
                     if !goes_on(&inner, &id, since).await? {
                         return Ok(None);
                     }
-                    inner.clock.sleep(inner.settings.poll).await;
+                    inner.clock.sleep(inner.settings().poll).await;
                     continue;
                 }
                 let entries = lines.iter().map(|l| {

@@ -5,7 +5,7 @@ use super::plans::is_peer;
 use crate::engine::{StoredConnection, kinds, put, remove};
 use crate::model::{Cluster, ClusterId, KeyReference, ReplicationMode, StorageRef, Volume, VolumeMetadata};
 use crate::provider::StorageReport;
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::sealing::looks_like_a_secret;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -116,7 +116,7 @@ impl Clusters<'_> {
         request: VolumeMetadataRequest,
     ) -> Result<VolumeMetadata> {
         let cluster = self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Update)?;
         let inner = &self.session.inner;
         check_texts(&request)?;
         let inventory = inner.inventory(id).await?;
@@ -183,7 +183,7 @@ impl Clusters<'_> {
     /// `NotFound` for an unknown cluster.
     pub async fn remove_volume_metadata(&self, id: &ClusterId, volume_type: &str) -> Result<()> {
         self.get(id).await?;
-        self.session.may_change(Area::Clusters)?;
+        self.session.may(Area::Clusters, Verb::Update)?;
         let write = remove(kinds::VOLUME_METADATA, &metadata_id(id, volume_type));
         self.session.inner.records().commit(vec![write]).await
     }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +164,7 @@ impl Plans<'_> {
     pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
         let inner = &self.session.inner;
         let group = self.session.group(&request.group_id).await?;
-        self.session.may_change(Area::Plans)?;
+        self.session.may(Area::Plans, Verb::Create)?;
         self.session.cluster(&request.target_cluster).await?;
         let now = inner.clock.now();
         let plan = RecoveryPlan {
@@ -298,7 +298,7 @@ impl Plans<'_> {
         let inner = &self.session.inner;
         let records = inner.records();
         self.get(id).await?;
-        self.session.may_change(Area::Plans)?;
+        self.session.may(Area::Plans, Verb::Update)?;
         let (was, version) = records.existing::<RecoveryPlan>(kinds::PLAN, id.as_str()).await?;
         let group: ProtectionGroup = records.get(kinds::GROUP, was.group_id.as_str()).await?;
         let mut plan = was.clone();
@@ -453,7 +453,7 @@ impl Plans<'_> {
         let at = &plan.target_cluster;
         let asked = stream::iter(plan.volumes.values().filter(|_| target_active))
             .map(|v| async move { Ok::<_, Error>((v.volume_id.clone(), self.mirroring(at, v).await?)) })
-            .buffer_unordered(inner.settings.parallel);
+            .buffer_unordered(inner.settings().parallel);
         let mirroring: BTreeMap<_, _> = asked.try_collect().await?;
         let world = rules::PlanWorld {
             group: &group,
@@ -543,7 +543,7 @@ impl Plans<'_> {
     /// Source cannot write a volume, as after a rollback that was given up half way.
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
         let plan = self.get(id).await?;
-        self.session.may_change(Area::Plans)?;
+        self.session.may(Area::Plans, Verb::Delete)?;
         self.check_delete(&plan).await?;
         let group = self.session.group(&plan.group_id).await?;
         let work = Work::Unprotect {
@@ -577,7 +577,7 @@ impl Plans<'_> {
         };
         for v in plan.volumes.values() {
             let look = role_of(&source.storage, &v.replication_id);
-            let role = with_deadline(&*inner.clock, inner.settings.reach_limit, "the Source storage", look).await;
+            let role = with_deadline(&*inner.clock, inner.settings().reach_limit, "the Source storage", look).await;
             match role {
                 Ok(Some(Role::Secondary)) => {
                     return Err(Error::new(

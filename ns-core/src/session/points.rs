@@ -3,7 +3,7 @@
 use super::Session;
 use crate::engine::kinds;
 use crate::model::{GroupId, JobId, Listing, PointId, Query, RecoveryPlan, RecoveryPoint, Work};
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result};
 
 /// See [`Session::points`].
@@ -30,7 +30,7 @@ impl Points<'_> {
         let inner = &self.session.inner;
         let records = inner.records();
         let group = self.session.group(group).await?;
-        self.session.may_change(Area::ProtectionGroups)?;
+        self.session.may(Area::ProtectionGroups, Verb::Create)?;
         let plans = records
             .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
             .await?;

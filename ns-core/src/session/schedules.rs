@@ -3,7 +3,7 @@
 use super::Session;
 use crate::engine::{kinds, put, remove};
 use crate::model::{CloudId, DrillSchedule, GroupId, Listing, PlanId, ProtectionGroup, Query, ScheduleId, Timetable};
-use crate::rules::Area;
+use crate::rules::{Area, Verb};
 use crate::{Result, rules};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ impl Schedules<'_> {
     pub async fn create(&self, request: ScheduleRequest) -> Result<DrillSchedule> {
         let inner = &self.session.inner;
         let group = self.session.group(&request.group_id).await?;
-        self.session.may_change(Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Create)?;
         let now = inner.clock.now();
         let schedule = DrillSchedule {
             id: ScheduleId::new(inner.ids.next()),
@@ -166,7 +166,7 @@ impl Schedules<'_> {
     pub async fn update(&self, id: &ScheduleId, update: ScheduleUpdate) -> Result<DrillSchedule> {
         let inner = &self.session.inner;
         let was = self.get(id).await?;
-        self.session.may_change(Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Update)?;
         let group = self.session.group(&was.group_id).await?;
         let now = inner.clock.now();
         let changed = |schedule: &mut DrillSchedule| {
@@ -228,7 +228,7 @@ impl Schedules<'_> {
     /// `NotFound`; `Denied`.
     pub async fn delete(&self, id: &ScheduleId) -> Result<()> {
         self.get(id).await?;
-        self.session.may_change(Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Delete)?;
         let gone = remove(kinds::DRILL_SCHEDULE, id.as_str());
         self.session.inner.records().commit(vec![gone]).await
     }

@@ -8,6 +8,7 @@ use crate::model::{CloudId, PointContent, PointId, PointVolume, ProtectionGroup,
 use crate::planning::VAULT_BASE;
 use crate::ports::with_deadline;
 use crate::provider::{Content, Storage};
+use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ impl Points<'_> {
     pub async fn verify(&self, id: &PointId, scope: VerifyScope) -> Result<Vec<VolumeVerification>> {
         let inner = &self.session.inner;
         let point = self.get(id).await?;
-        self.session.may_change(crate::rules::Area::Jobs)?;
+        self.session.may(Area::Jobs, Verb::Update)?;
         check_manifest(&point)?;
         let target = inner.providers(&point.plan.target_cluster)?.storage;
         let group = inner
@@ -137,7 +138,7 @@ impl Points<'_> {
         let inner = &self.session.inner;
         with_deadline(
             &*inner.clock,
-            inner.settings.copy_limit,
+            inner.settings().copy_limit,
             "reading the volume",
             storage.content(image, snapshot),
         )
