@@ -935,3 +935,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sm_53_there_is_a_way_back_only_while_nothing_is_cleared_away() {
+    let failed = Facts {
+        failed_clear: Some(C::Confirm),
+        ..facts(T::Failover)
+    };
+    let cleared = Facts {
+        source_cleared: true,
+        ..failed
+    };
+    let cancel = Trigger::Operation(Op::CancelConfirm);
+    assert_eq!(take(S::ClearFailed, Op::Confirm, cancel, &failed).next, S::Clearing);
+    let error = step(S::ClearFailed, Op::Confirm, &cancel, &cleared).unwrap_err();
+    assert!(error.remedy().is_some(), "{error:?}");
+    let retry = Trigger::Operation(Op::RetryConfirm);
+    assert_eq!(take(S::ClearFailed, Op::Confirm, retry, &cleared).next, S::Clearing);
+}

@@ -83,9 +83,7 @@ impl Guard {
             Self::ConfirmFailed => "only after a failed confirm",
             Self::GroupFree => "only when no other job holds the group",
             Self::FirstInGroup => "only for the job queued first",
-            Self::SourceKept => {
-                "only before the confirm began to clear away what the instances came from: retry the confirm"
-            }
+            Self::SourceKept => "only before the confirm began to clear away where the instances came from",
         }
     }
 }
