@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use ns_core::model::{DataPoint, ExecutionType, InstanceRecoveryState, JobOperation, ResultCode};
 use ns_core::report::{
-    DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput, TaskPart, VolumePart,
+    CriticalStep, DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput,
+    ReportTable, TaskPart, VolumePart,
 };
 use ns_core::{Error, ErrorKind, ErrorRecord};
 
@@ -50,6 +51,7 @@ fn facts() -> ReportInput {
             kind: "failover".into(),
             group: "<script>alert(1)</script>".into(),
             owner_group_id: Some("shop".into()),
+            group_id: Some("group-1".into()),
             plan: "plan".into(),
             source_cluster: "seoul".into(),
             target_cluster: "busan".into(),
@@ -87,6 +89,8 @@ fn facts() -> ReportInput {
                 ended_at: Some(at(66_000)),
                 error: Some(error()),
                 message: Some("it runs".into()),
+                after: vec!["network/front".into()],
+                instances: vec!["web".into()],
             },
             TaskPart {
                 key: "server/db".into(),
@@ -98,6 +102,8 @@ fn facts() -> ReportInput {
                 ended_at: None,
                 error: None,
                 message: None,
+                after: Vec::new(),
+                instances: vec!["db".into()],
             },
         ],
         decisions: vec![DecisionPart {
@@ -209,7 +215,9 @@ fn the_page_says_it_all() {
 fn the_page_stands_alone_and_escapes_what_people_wrote() {
     let page = RecoveryReport::new(facts()).html().unwrap();
     assert!(
-        !page.contains("<script") && !page.contains("<b>cores"),
+        page.matches("<script").count() == 1
+            && page.contains("<script type=\"application/json\"")
+            && !page.contains("<b>cores"),
         "markup came through"
     );
     assert!(
@@ -235,4 +243,106 @@ fn an_empty_job_has_a_page() {
     ) = (None, None, None, None, None);
     let page = RecoveryReport::new(facts).html().unwrap();
     assert!(page.contains("not known") && !page.contains("Left behind") && !page.contains("Decisions"));
+}
+
+fn task(key: &str, after: &[&str], began: i64, ended: i64) -> TaskPart {
+    TaskPart {
+        key: key.into(),
+        phase: "run".into(),
+        title: key.into(),
+        status: "done".into(),
+        attempts: 1,
+        started_at: Some(at(began)),
+        ended_at: Some(at(ended)),
+        error: None,
+        message: None,
+        after: after.iter().map(|key| (*key).to_owned()).collect(),
+        instances: vec!["web".into()],
+    }
+}
+
+/// The longest chain is not the one of the longest tasks: what counts is who was waited for.
+#[test]
+fn ui_26_the_critical_path_is_what_the_recovery_time_is_made_of() {
+    let mut facts = facts();
+    facts.tasks = vec![
+        task("network", &[], 100, 1_000),
+        task("volume", &[], 0, 4_000),
+        task("port", &["network"], 1_000, 1_200),
+        task("server", &["port", "volume"], 4_500, 9_000),
+        task("batch", &[], 0, 8_000),
+    ];
+    facts.tasks.push(TaskPart {
+        phase: "rollback".into(),
+        ..task("undo/server", &["server"], 9_000, 20_000)
+    });
+    let step = |key: &str, waited_ms, took_ms| CriticalStep {
+        key: key.into(),
+        waited_ms,
+        took_ms,
+    };
+    let path = RecoveryReport::new(facts.clone()).measured.critical_path;
+    assert_eq!(path, [step("volume", 0, 4_000), step("server", 500, 4_500)]);
+    // Tasks that took no time and name each other are no endless chain.
+    facts.tasks = vec![task("a", &["b"], 5, 5), task("b", &["a"], 5, 5)];
+    assert!(RecoveryReport::new(facts.clone()).measured.critical_path.len() <= 2);
+    facts.tasks.clear();
+    assert!(RecoveryReport::new(facts).measured.critical_path.is_empty());
+}
+
+/// OPEN-27: what a page or a document says is its data, to the byte.
+#[test]
+fn res_03_open_27_any_changed_byte_is_found() {
+    let report = RecoveryReport::new(facts());
+    for document in [report.json().unwrap(), report.html().unwrap()] {
+        assert_eq!(RecoveryReport::from_document(&document).unwrap(), report);
+        let mut places: Vec<usize> = (0..document.len()).step_by(97).collect();
+        places.extend(document.len().saturating_sub(20)..document.len());
+        for place in places.into_iter().filter(|p| document.is_char_boundary(*p)) {
+            let next = document[place..].chars().next().unwrap();
+            let other = if next == 'x' { 'y' } else { 'x' };
+            let changed = format!("{}{other}{}", &document[..place], &document[place + next.len_utf8()..]);
+            match RecoveryReport::from_document(&changed) {
+                Err(e) => assert_eq!(e.kind(), ErrorKind::Corrupt, "byte {place}: {e}"),
+                // Data that was changed in a way that is a report too: the journal's digest tells.
+                Ok(read) => assert_ne!(
+                    read.json().unwrap(),
+                    report.json().unwrap(),
+                    "byte {place} of\n{changed}"
+                ),
+            }
+        }
+        let cut = &document[..document.len() / 2];
+        assert!(RecoveryReport::from_document(cut).is_err());
+        assert!(RecoveryReport::from_document(&format!("{document} ")).is_err());
+    }
+}
+
+#[test]
+fn res_03_tables_for_spreadsheets() {
+    let mut facts = facts();
+    facts.instances[0].name = "=HYPERLINK(\"http://evil\")".into();
+    let report = RecoveryReport::new(facts);
+    for table in ReportTable::ALL {
+        let text = report.csv(*table).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let columns = reader.headers().unwrap().len();
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert!(
+            !rows.is_empty() && rows.iter().all(|row| row.len() == columns),
+            "{table:?}: {text}"
+        );
+    }
+    let instances = report.csv(ReportTable::Instances).unwrap();
+    assert!(
+        instances.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""),
+        "{instances}"
+    );
+    assert!(
+        report
+            .csv(ReportTable::Leftovers)
+            .unwrap()
+            .contains("openstack floating ip delete ip-1")
+    );
+    assert_eq!(report.removal_script(), "openstack floating ip delete ip-1\n");
 }

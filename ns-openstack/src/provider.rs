@@ -85,6 +85,10 @@ impl CloudProvider for OpenStack {
         create::remove(&self.session, handle, token).await
     }
 
+    fn removal_command(&self, handle: &Handle) -> Option<String> {
+        create::removal_command(handle)
+    }
+
     async fn adopt(&self, spec: &AdoptSpec, token: &Token) -> Result<Handle> {
         volume::adopt(&self.session, spec, token).await
     }

@@ -16,6 +16,8 @@ pub(super) struct Leftover {
     pub(super) id: String,
     /// The token it carries.
     token: Option<Token>,
+    /// The thing, where it is known.
+    pub(super) handle: Option<Handle>,
     /// Where.
     pub(super) side: Option<Side>,
     /// Why.
@@ -49,6 +51,10 @@ fn leftover(view: &JobView, task: &Task) -> Option<Leftover> {
         (what.to_owned(), id, Some(token.clone()))
     };
     let (words, side) = task.action.words();
+    let handle = match &task.action {
+        Action::Remove { handle, .. } | Action::Release { handle, .. } => handle.clone(),
+        _ => None,
+    };
     let (what, id, token) = match &task.action {
         Action::Delay { .. } => return None,
         Action::Remove {
@@ -66,6 +72,7 @@ fn leftover(view: &JobView, task: &Task) -> Option<Leftover> {
         what,
         id,
         token,
+        handle,
         side,
         error: view.tasks.get(&task.key).and_then(|s| s.error.clone()),
     })

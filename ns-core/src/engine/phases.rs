@@ -547,12 +547,23 @@ impl Runner {
             source_cluster: String::new(),
             target_cluster: String::new(),
             actor: view.actor.clone(),
+            source: None,
+            target: None,
         };
         if let Some(frozen) = &view.frozen {
-            for (name, id) in [
-                (&mut names.source_cluster, &frozen.group.source_cluster),
-                (&mut names.target_cluster, &frozen.plan.target_cluster),
+            for (name, cloud, id) in [
+                (
+                    &mut names.source_cluster,
+                    &mut names.source,
+                    &frozen.group.source_cluster,
+                ),
+                (
+                    &mut names.target_cluster,
+                    &mut names.target,
+                    &frozen.plan.target_cluster,
+                ),
             ] {
+                *cloud = self.inner.providers(id).ok().map(|p| p.cloud);
                 // A cluster may have been deleted since: its id still tells which it was.
                 let found = records.find::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
                 *name = found.map_or_else(|| id.to_string(), |(c, _)| c.name);

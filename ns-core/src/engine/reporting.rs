@@ -4,18 +4,22 @@ use super::leftovers::{self, Leftover};
 use crate::journal::{DecisionKind, JobView, PhaseKind, TaskState, TaskStatus};
 use crate::model::{CloudId, InstanceRecoveryState, JobOperation, TaskKey};
 use crate::planning::{Side, Task};
+use crate::provider::Cloud;
 use crate::report::{
     DecisionPart, InstancePart, JobPart, JournalPart, LeftoverPart, RecoveryReport, ReportInput, TaskPart, VolumePart,
 };
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 
-/// Names that the journal does not hold.
+/// What the journal does not hold.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) source_cluster: String,
     pub(super) target_cluster: String,
     pub(super) actor: String,
+    /// The clouds, as far as they are attached: they know how a person removes what is left.
+    pub(super) source: Option<Cloud>,
+    pub(super) target: Option<Cloud>,
 }
 
 /// Makes the report of a job whose clean-up has ended.
@@ -30,6 +34,7 @@ pub(super) fn report(view: &JobView, names: Names, journal_hash: &str, at: Times
         id: view.id.clone(),
         kind: view.work.kind().to_owned(),
         group: frozen.map_or_else(|| view.work.group_id().to_string(), |f| f.group.name.clone()),
+        group_id: Some(view.work.group_id().clone()),
         owner_group_id: view.owner_group_id.clone(),
         plan: frozen.map_or_else(|| view.work.plan_id().to_string(), |f| f.plan.name.clone()),
         source_cluster: names.source_cluster,
@@ -168,6 +173,8 @@ fn tasks(view: &JobView) -> Result<Vec<TaskPart>> {
                 ended_at: state.ended_at,
                 error: state.error.clone(),
                 message: state.message.clone(),
+                after: task.after.union(&task.order).map(ToString::to_string).collect(),
+                instances: task.instances.iter().cloned().collect(),
             });
         }
     }
@@ -196,15 +203,21 @@ fn leftovers(view: &JobView, names: &Names) -> Vec<LeftoverPart> {
     {
         return Vec::new();
     }
-    let part = |left: Leftover| LeftoverPart {
-        kind: left.what,
-        id: left.id,
-        cluster: left.side.map_or_else(String::new, |side| match side {
-            Side::Source => names.source_cluster.clone(),
-            Side::Target => names.target_cluster.clone(),
-        }),
-        error: left.error,
-        command: None,
+    let part = |left: Leftover| {
+        let (cluster, cloud) = match left.side {
+            Some(Side::Source) => (names.source_cluster.clone(), names.source.as_ref()),
+            Some(Side::Target) => (names.target_cluster.clone(), names.target.as_ref()),
+            None => (String::new(), None),
+        };
+        LeftoverPart {
+            kind: left.what,
+            id: left.id,
+            cluster,
+            error: left.error,
+            command: cloud
+                .zip(left.handle)
+                .and_then(|(cloud, handle)| cloud.removal_command(&handle)),
+        }
     };
     leftovers::leftovers(view).into_iter().map(part).collect()
 }

@@ -127,6 +127,13 @@ pub trait CloudProvider: Debug + Send + Sync {
     /// `Refused` when the thing does not carry the token: it is not ours. `Conflict` while it is in use.
     async fn remove(&self, handle: &Handle, token: &Token) -> Result<()>;
 
+    /// The command that removes something which was made here, for a person to run with the platform's own tool and their own
+    /// credentials (SM-68, SEC-17): what could not be removed is reported with it. None when there is no such command.
+    fn removal_command(&self, handle: &Handle) -> Option<String> {
+        let _ = handle;
+        None
+    }
+
     /// Makes a volume of a storage image. The image keeps its bytes; its name may change (see [`Handle::storage`]).
     ///
     /// # Errors

@@ -2,9 +2,12 @@
 
 use super::{RecoveryReport, encode};
 use crate::Result;
+use crate::model::CloudId;
 use jiff::Timestamp;
 use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn render(report: &RecoveryReport) -> Result<String> {
     let wrong = |e: minijinja::Error| encode("the report cannot be written as a page").with_source(e);
@@ -13,12 +16,95 @@ pub(super) fn render(report: &RecoveryReport) -> Result<String> {
     page.add_filter("time", time);
     page.add_filter("duration", duration);
     page.add_filter("word", word);
+    page.add_filter("milliseconds", milliseconds);
     // The name's ending switches escaping on.
     page.add_template("report.html", include_str!("report.html"))
         .map_err(wrong)?;
+    // In a string of JSON a sign and its number are the same; in a page the sign could end the document.
+    let document = report.json()?.replace('<', "\\u003c");
+    let context = minijinja::context! {
+        document => Value::from_safe_string(document),
+        lanes => Value::from(Serde(lanes(report))),
+        ..Value::from(Serde(report))
+    };
     page.get_template("report.html")
-        .and_then(|t| t.render(Serde(report)))
+        .and_then(|t| t.render(context))
         .map_err(wrong)
+}
+
+/// The document that is in a page; none when there is none.
+pub(super) fn document(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once(BEGIN)?;
+    rest.split_once(END).map(|(json, _)| json)
+}
+
+const BEGIN: &str = r#"<script type="application/json" id="report">"#;
+const END: &str = "</script>";
+
+/// An instance on the time line.
+#[derive(Serialize)]
+struct Lane<'a> {
+    name: &'a str,
+    bars: Vec<Bar<'a>>,
+}
+
+/// A task on the time line.
+#[derive(Serialize)]
+struct Bar<'a> {
+    class: &'static str,
+    place: String,
+    title: &'a str,
+}
+
+/// The recovery tasks of each instance, from the start of the job until the end of its recovery.
+fn lanes(report: &RecoveryReport) -> Vec<Lane<'_>> {
+    let facts = &report.facts;
+    let Some((from, to)) = facts.job.started_at.zip(facts.job.completed_at) else {
+        return Vec::new();
+    };
+    let critical: BTreeSet<&str> = (report.measured.critical_path.iter()).map(|s| s.key.as_str()).collect();
+    let mut bars: BTreeMap<&CloudId, Vec<Bar<'_>>> = BTreeMap::new();
+    for task in (facts.tasks.iter()).filter(|t| matches!(t.phase.as_str(), "run" | "retry")) {
+        let Some((began, ended)) = task.started_at.zip(task.ended_at) else {
+            continue;
+        };
+        let class = match task.status.as_str() {
+            "failed" => "failed",
+            _ if critical.contains(task.key.as_str()) => "critical",
+            _ => "",
+        };
+        for instance in &task.instances {
+            bars.entry(instance).or_default().push(Bar {
+                class,
+                place: place((began, ended), (from, to)),
+                title: &task.title,
+            });
+        }
+    }
+    (facts.instances.iter())
+        .map(|i| Lane {
+            name: &i.name,
+            bars: bars.remove(&i.id).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Where on the line something lies, as a style. In tenths of a percent: whole numbers give the same page everywhere.
+fn place((began, ended): (Timestamp, Timestamp), (from, to): (Timestamp, Timestamp)) -> String {
+    let all = (to.as_millisecond() - from.as_millisecond()).max(1);
+    let share = |at: Timestamp| {
+        (at.as_millisecond() - from.as_millisecond())
+            .clamp(0, all)
+            .saturating_mul(1000)
+            / all
+    };
+    let (left, width) = (share(began), (share(ended) - share(began)).max(0));
+    format!("left:{}.{}%;width:{}.{}%", left / 10, left % 10, width / 10, width % 10)
+}
+
+/// Milliseconds as people read them.
+fn milliseconds(value: u64) -> String {
+    format!("{}.{} s", value / 1000, value % 1000 / 100)
 }
 
 /// A time as people read it; a dash when there is none.

@@ -1,6 +1,6 @@
 //! What is measured: times, losses, counts. What is not known is none, never zero.
 
-use super::{InstancePart, ReportInput, VolumePart};
+use super::{InstancePart, ReportInput, TaskPart, VolumePart};
 use crate::model::InstanceRecoveryState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,21 @@ pub struct Measured {
     pub tasks_failed: usize,
     /// Attempts beyond the first, over all tasks.
     pub retries: u64,
+    /// The chain of tasks that the recovery time is made of, in the order in which they ran: each began when the one before had
+    /// ended, the last ended last. Whatever shall be faster has to make one of these faster. Empty in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub critical_path: Vec<CriticalStep>,
+}
+
+/// A task that the recovery time depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriticalStep {
+    /// Its key, e.g. `server/web-1`.
+    pub key: String,
+    /// Milliseconds from the end of the step before, or the start of the job, until it began.
+    pub waited_ms: u64,
+    /// Milliseconds from its first attempt until it ended.
+    pub took_ms: u64,
 }
 
 impl Measured {
@@ -72,8 +87,43 @@ impl Measured {
                 .iter()
                 .map(|task| u64::from(task.attempts.saturating_sub(1)))
                 .sum(),
+            critical_path: critical_path(facts),
         }
     }
+}
+
+/// Back from the recovery task that ended last, each time to the one that it waited for longest.
+fn critical_path(facts: &ReportInput) -> Vec<CriticalStep> {
+    let recovers = |task: &&TaskPart| matches!(task.phase.as_str(), "run" | "retry");
+    let ran: BTreeMap<&str, (&TaskPart, Timestamp, Timestamp)> = (facts.tasks.iter().filter(recovers))
+        .filter_map(|task| Some((task.key.as_str(), (task, task.started_at?, task.ended_at?))))
+        .collect();
+    let mut steps = Vec::new();
+    let mut at = ran.values().max_by_key(|(_, _, ended)| *ended).copied();
+    while let Some((task, started, ended)) = at {
+        // What ended after this one began cannot have held it up: it is an order that nobody waited for.
+        let before = (task.after.iter().filter_map(|key| ran.get(key.as_str())))
+            .filter(|(_, _, ended)| *ended <= started)
+            .max_by_key(|(_, _, ended)| *ended)
+            .copied();
+        let since = before
+            .map(|(_, _, ended)| ended)
+            .or(facts.job.started_at)
+            .unwrap_or(started);
+        steps.push(CriticalStep {
+            key: task.key.clone(),
+            waited_ms: milliseconds(since, started),
+            took_ms: milliseconds(started, ended),
+        });
+        // Of tasks that took no time each could be before the other.
+        at = before.filter(|_| steps.len() < ran.len());
+    }
+    steps.reverse();
+    steps
+}
+
+fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
 /// How many instances are in which state.

@@ -5,13 +5,16 @@
 //! [`ReportInput`] from the job's journal. A report stands alone: it names things as well as numbering them, because it
 //! outlives plan, group and clusters, and its page needs nothing from elsewhere.
 
+mod csv;
 mod html;
 mod measure;
 
-pub use measure::{Measured, instance_counts};
+pub use csv::ReportTable;
+pub use measure::{CriticalStep, Measured, instance_counts};
 
 use crate::model::{
-    CloudId, DataPoint, ExecutionType, InstanceRecoveryState, JobId, JobOperation, OwnerGroupId, ResultCode, queryable,
+    CloudId, DataPoint, ExecutionType, GroupId, InstanceRecoveryState, JobId, JobOperation, OwnerGroupId, ResultCode,
+    queryable,
 };
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use jiff::Timestamp;
@@ -29,6 +32,9 @@ pub struct JobPart {
     pub kind: String,
     /// Name of the group.
     pub group: String,
+    /// Which group. None in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<GroupId>,
     /// Who owned it. None in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_group_id: Option<OwnerGroupId>,
@@ -67,6 +73,7 @@ queryable! { RecoveryReport, facts.job.id;
     "name" Text = |r| r.facts.job.id.as_str(),
     "kind" Text = |r| &r.facts.job.kind,
     "group" Text = |r| &r.facts.job.group,
+    "group_id" Text = |r| r.facts.job.group_id.as_ref().map(GroupId::as_str),
     "plan" Text = |r| &r.facts.job.plan,
     "actor" Text = |r| &r.facts.job.actor,
     "result" Text = |r| r.facts.job.result.map(ResultCode::as_str),
@@ -136,6 +143,12 @@ pub struct TaskPart {
     pub error: Option<ErrorRecord>,
     /// What it last said, or why it was skipped.
     pub message: Option<String>,
+    /// The keys of the tasks that it waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The instances that needed it, by their ids on the Source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<CloudId>,
 }
 
 /// One decision of an operator that could lose data or leave things behind.
@@ -243,7 +256,46 @@ impl RecoveryReport {
             .with_remedy("read it with the version that wrote it"))
     }
 
-    /// The report as one HTML page that needs nothing else: no script, no style sheet, no picture from elsewhere.
+    /// Reads a report from a document that [`json`](Self::json) or [`html`](Self::html) gave, and looks whether the document is
+    /// what that report gives: a page whose words were changed around the data is found here. Whether the data is what the engine
+    /// wrote is another question: see [`Reports::verify`](crate::session::Reports::verify).
+    ///
+    /// # Errors
+    /// `Corrupt`: `report.decode` when it is no report of this format, `report.changed` when the document is not what its data
+    /// gives, or was given by a version that wrote it in another way.
+    pub fn from_document(text: &str) -> Result<Self> {
+        let (report, again) = match html::document(text) {
+            Some(document) => {
+                let report = Self::from_json(document)?;
+                let again = report.html()?;
+                (report, again)
+            }
+            None => {
+                let report = Self::from_json(text)?;
+                let again = report.json()?;
+                (report, again)
+            }
+        };
+        if again == text {
+            return Ok(report);
+        }
+        let differs = again.bytes().zip(text.bytes()).position(|(a, b)| a != b);
+        let message = "the document is not what its data gives";
+        Err(Error::new(ErrorKind::Corrupt, "report.changed", message)
+            .with("byte", differs.unwrap_or(again.len().min(text.len())))
+            .with_remedy("get the report anew from the engine"))
+    }
+
+    /// The commands that remove what is left behind, a line each, as far as they are known (SM-68). They hold no credentials:
+    /// whoever runs them has their own.
+    #[must_use]
+    pub fn removal_script(&self) -> String {
+        let commands = self.facts.leftovers.iter().filter_map(|l| l.command.as_deref());
+        commands.flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// The report as one HTML page that needs nothing else: no style sheet, no picture from elsewhere, and nothing that runs. The
+    /// JSON document is in it, for programs.
     ///
     /// # Errors
     /// `Internal`, `report.encode`, which no report should cause.

@@ -31,7 +31,7 @@ pub use jobs::{JobRequest, Jobs, OperationRequest};
 pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
-pub use reports::Reports;
+pub use reports::{Reports, VerifiedReport};
 pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 

@@ -138,6 +138,48 @@ pub(crate) async fn remove(session: &Session, handle: &Handle, token: &Token) ->
     }
 }
 
+/// The command of OpenStack's own client that removes a thing. A volume's lets go of it only: deleting it would delete its image.
+pub(crate) fn removal_command(handle: &Handle) -> Option<String> {
+    if handle.id.as_str().starts_with('-') {
+        return None;
+    }
+    let id = quoted(handle.id.as_str());
+    let noun = match handle.kind {
+        CreatedKind::Tenant => "project",
+        CreatedKind::Network => "network",
+        CreatedKind::Subnet => "subnet",
+        CreatedKind::Router => "router",
+        CreatedKind::SecurityGroup => "security group",
+        CreatedKind::Keypair => "keypair",
+        CreatedKind::Flavor => "flavor",
+        CreatedKind::Port => "port",
+        CreatedKind::FloatingIp => "floating ip",
+        CreatedKind::ServerGroup => "server group",
+        CreatedKind::Server => "server",
+        CreatedKind::Volume => return Some(format!("cinder unmanage {id}")),
+        CreatedKind::RouterInterface => {
+            let (router, subnet) = handle.id.as_str().split_once('/')?;
+            return Some(format!(
+                "openstack router remove subnet {} {}",
+                quoted(router),
+                quoted(subnet)
+            ));
+        }
+        _ => return None,
+    };
+    Some(format!("openstack {noun} delete {id}"))
+}
+
+/// As a shell takes it for one word, whatever is in it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// An id and the tenant it is in.
 type Found = (String, Option<String>);
 

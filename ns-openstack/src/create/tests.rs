@@ -1016,3 +1016,28 @@ async fn volumes_are_not_removed() {
         .unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, "volume.remove"));
 }
+
+/// SM-68, SEC-17: only ids that the product made, each one word for a shell.
+#[test]
+fn sm_68_commands_that_a_person_removes_things_with() {
+    let of = |kind, id: &str| removal_command(&handle(kind, id));
+    let rows = [
+        (CreatedKind::Server, "4f-1", "openstack server delete 4f-1"),
+        (
+            CreatedKind::RouterInterface,
+            "r1/s1",
+            "openstack router remove subnet r1 s1",
+        ),
+        (CreatedKind::Volume, "v1", "cinder unmanage v1"),
+        (
+            CreatedKind::Keypair,
+            "it's; rm -rf /",
+            r"openstack keypair delete 'it'\''s; rm -rf /'",
+        ),
+    ];
+    for (kind, id, expected) in rows {
+        assert_eq!(of(kind, id).as_deref(), Some(expected));
+    }
+    assert_eq!(of(CreatedKind::TenantAccess, "x"), None);
+    assert_eq!(of(CreatedKind::Keypair, "--all"), None);
+}
