@@ -25,6 +25,7 @@ pub(super) fn render(report: &RecoveryReport) -> Result<String> {
     let context = minijinja::context! {
         document => Value::from_safe_string(document),
         lanes => Value::from(Serde(lanes(report))),
+        titles => Value::from(Serde(titles(report))),
         ..Value::from(Serde(report))
     };
     page.get_template("report.html")
@@ -89,6 +90,13 @@ fn lanes(report: &RecoveryReport) -> Vec<Lane<'_>> {
         .collect()
 }
 
+/// What the steps of the critical path are called.
+fn titles(report: &RecoveryReport) -> BTreeMap<&str, &str> {
+    let critical: BTreeSet<&str> = (report.measured.critical_path.iter()).map(|s| s.key.as_str()).collect();
+    let tasks = report.facts.tasks.iter().map(|t| (t.key.as_str(), t.title.as_str()));
+    tasks.filter(|(key, _)| critical.contains(key)).collect()
+}
+
 /// Where on the line something lies, as a style. In tenths of a percent: whole numbers give the same page everywhere.
 fn place((began, ended): (Timestamp, Timestamp), (from, to): (Timestamp, Timestamp)) -> String {
     let all = (to.as_millisecond() - from.as_millisecond()).max(1);
@@ -126,7 +134,9 @@ fn duration(value: &Value, kwargs: Kwargs) -> Result<String, minijinja::Error> {
             let parsed = |v: &Value| v.as_str().and_then(|text| text.parse::<Timestamp>().ok());
             parsed(value)
                 .zip(parsed(&end))
-                .map(|(from, to)| to.duration_since(from).as_secs())
+                .map(|(from, to)| to.duration_since(from).as_millis())
+                // As what is measured: a second that has begun counts.
+                .and_then(|ms| i64::try_from((ms.max(0) + 999) / 1000).ok())
         }
     };
     Ok(seconds.map_or_else(|| "unknown".to_owned(), spelled))
