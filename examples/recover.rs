@@ -316,7 +316,13 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
                 .iter()
                 .filter(|j| j.state != JobState::Finished)
             {
-                follow(session, &job.id).await?;
+                let ended = follow(session, &job.id).await?;
+                if ended.state == JobState::ClearFailed {
+                    bail!(
+                        "the clean-up of job {} failed: see the report of its tasks, and retry it",
+                        job.id
+                    );
+                }
             }
             Ok(())
         }

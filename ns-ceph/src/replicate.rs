@@ -9,6 +9,19 @@ use futures::future::{try_join, try_join_all};
 use ns_core::model::{ReplicationId, ReplicationMode};
 use ns_core::provider::{ImageState, Role, TOKEN_KEY};
 use ns_core::{Error, ErrorKind, Result};
+use std::time::Duration;
+
+/// How often an image is looked for that a list names and that is not there.
+const LOOKS: u32 = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// What came of looking for an image by its global id.
+enum Look {
+    Found(ImageSpec),
+    Nowhere,
+    /// A list names an image that is not there: it was renamed, or removed, between the two readings.
+    Moved,
+}
 
 impl Ceph {
     pub(crate) async fn image_state(&self, image: &ImageSpec) -> Result<Option<ImageState>> {
@@ -34,6 +47,18 @@ impl Ceph {
     /// The image with this global id. Names are no proof: adoption renames images, the rename travels, and a replica may
     /// outlive its primary under any name.
     pub(crate) async fn replica_named(&self, global_id: &str) -> Result<Option<ImageSpec>> {
+        for _ in 0..LOOKS {
+            match self.look_for(global_id).await? {
+                Look::Found(spec) => return Ok(Some(spec)),
+                Look::Nowhere => return Ok(None),
+                Look::Moved => self.clock.sleep(BETWEEN_LOOKS).await,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn look_for(&self, global_id: &str) -> Result<Look> {
+        let mut listed = Look::Nowhere;
         let pools = &self.config().pools;
         let lists = try_join_all(pools.iter().map(|pool| self.rbd.pool_status(pool))).await?;
         for (pool, list) in pools.iter().zip(lists) {
@@ -49,11 +74,12 @@ impl Ceph {
                     .await?
                     .is_some_and(|i| i.global_id() == Some(global_id))
                 {
-                    return Ok(Some(spec));
+                    return Ok(Look::Found(spec));
                 }
+                listed = Look::Moved;
             }
         }
-        Ok(None)
+        Ok(listed)
     }
 
     pub(crate) async fn enable(&self, image: &ImageSpec, mode: ReplicationMode) -> Result<ReplicationId> {

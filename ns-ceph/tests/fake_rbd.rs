@@ -346,6 +346,27 @@ async fn a_pairing_secret_is_in_no_argument_and_no_error() {
     assert!(!format!("{:?}", fake.ceph()).contains("AQB"));
 }
 
+/// A rename that travels comes between the list and the look: the list still has the old name.
+#[tokio::test]
+async fn rep_01_an_image_that_is_renamed_meanwhile_is_found() {
+    let fake = Fake::new(
+        r#"case "$ARGS" in
+  "mirror pool status volumes"*)
+    n=$(cat looks 2>/dev/null || echo 0); echo $((n+1)) > looks
+    name=old; [ "$n" -ge "$(cat renamed_at)" ] && name=new
+    echo '{"summary":{},"images":[{"name":"'$name'","global_id":"g-1","state":"up+replaying","description":"","last_update":""}]}';;
+  *"volumes/new"*) echo '{"name":"new","id":"1","size":1,"objects":1,"features":[],"mirroring":{"mode":"snapshot","global_id":"g-1","state":"enabled","primary":false}}';;
+  *) echo "rbd: error opening image" >&2; exit 2;;
+esac"#,
+    );
+    for (renamed_at, found) in [("2", Some("rbd:volumes/new")), ("1000", None)] {
+        fs::write(fake.path("renamed_at"), renamed_at).unwrap();
+        fs::remove_file(fake.path("looks")).ok();
+        let replica = fake.ceph().find_replica(&"g-1".into()).await.unwrap();
+        assert_eq!(replica.as_ref().map(StorageRef::as_str), found);
+    }
+}
+
 /// Looking for a token reads each image's metadata once, however often it is looked for; a new image is looked at.
 #[tokio::test]
 async fn finding_is_cheap_the_second_time() {

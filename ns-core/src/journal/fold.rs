@@ -156,6 +156,56 @@ pub struct JobView {
     pub position: u64,
 }
 
+/// How far the tasks of an instance or a volume came.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    /// The run or retry it is about, counted from the last.
+    turn: usize,
+    failed: bool,
+    all_done: bool,
+    /// The making of a server has begun.
+    boots: bool,
+    /// Everything but the making of servers is done.
+    prepared: bool,
+}
+
+impl Progress {
+    const fn begin(turn: usize) -> Self {
+        Self {
+            turn,
+            failed: false,
+            all_done: true,
+            boots: false,
+            prepared: true,
+        }
+    }
+
+    fn add(&mut self, task: &Task, status: TaskStatus) {
+        let is_server = matches!(
+            &task.action,
+            Action::Create {
+                side: Side::Target,
+                spec: Spec::Server { .. }
+            }
+        );
+        let done = status == TaskStatus::Done;
+        self.failed |= matches!(status, TaskStatus::Failed | TaskStatus::Skipped);
+        self.all_done &= done;
+        self.boots |= is_server && status != TaskStatus::Pending;
+        self.prepared &= is_server || done;
+    }
+
+    const fn of_instance(self) -> InstanceRecoveryState {
+        match self {
+            Self { failed: true, .. } => InstanceRecoveryState::Failed,
+            Self { all_done: true, .. } => InstanceRecoveryState::Success,
+            Self { boots: true, .. } => InstanceRecoveryState::Booting,
+            Self { prepared: true, .. } => InstanceRecoveryState::Recovered,
+            _ => InstanceRecoveryState::Preparing,
+        }
+    }
+}
+
 impl JobView {
     /// The view after the first entry.
     ///
@@ -376,71 +426,71 @@ impl JobView {
         let Some(frozen) = &self.frozen else {
             return BTreeMap::new();
         };
-        let excluded = self.work.recovery().map(|d| &d.exclude);
-        frozen
-            .group
-            .instances
-            .iter()
-            .map(|id| {
-                let state = if excluded.is_some_and(|e| e.contains(id)) {
-                    InstanceRecoveryState::Excluded
-                } else {
-                    self.instance(id)
-                };
-                (id.clone(), state)
-            })
-            .collect()
+        let progress = self.progress(|task| task.instances.iter());
+        let state = |id| match progress.get(id) {
+            _ if self.excludes(id) => InstanceRecoveryState::Excluded,
+            Some(progress) => progress.of_instance(),
+            None => InstanceRecoveryState::Preparing,
+        };
+        let instances = &frozen.group.instances;
+        instances.iter().map(|id| (id.clone(), state(id))).collect()
     }
 
-    fn instance(&self, id: &CloudId) -> InstanceRecoveryState {
-        // The last run or retry that had this instance in it counts.
-        let phase = self.phases.iter().rev().find(|p| {
-            matches!(p.kind, PhaseKind::Run | PhaseKind::Retry)
-                && p.graph.tasks.values().any(|t| t.instances.contains(id))
-        });
-        let Some(phase) = phase else {
-            return InstanceRecoveryState::Preparing;
+    /// The volumes of this job's instances with their state (JOB-58, JOB-59): recovered when they are there, and a success when
+    /// those that use them are.
+    #[must_use]
+    pub fn volumes(&self) -> BTreeMap<CloudId, InstanceRecoveryState> {
+        use InstanceRecoveryState::{Booting, Excluded, Failed, Preparing, Recovered, Success};
+        let Some(frozen) = &self.frozen else {
+            return BTreeMap::new();
         };
-        let tasks: Vec<&Task> = phase
-            .graph
-            .tasks
-            .values()
-            .filter(|t| t.instances.contains(id))
-            .collect();
-        let status = |t: &&Task| self.status(&t.key);
-        if tasks
-            .iter()
-            .any(|t| matches!(status(t), TaskStatus::Failed | TaskStatus::Skipped))
-        {
-            return InstanceRecoveryState::Failed;
+        let mut users: BTreeMap<&CloudId, BTreeSet<InstanceRecoveryState>> = BTreeMap::new();
+        for (id, state) in &self.instances() {
+            let instance = frozen.inventory.instances.get(id);
+            for volume in instance.into_iter().flat_map(|i| &i.volume_ids) {
+                users.entry(volume).or_default().insert(*state);
+            }
         }
-        if tasks.iter().all(|t| status(t) == TaskStatus::Done) {
-            return InstanceRecoveryState::Success;
-        }
-        let is_server = |t: &&Task| {
-            matches!(
-                &t.action,
-                Action::Create {
-                    side: Side::Target,
-                    spec: Spec::Server { .. }
+        let progress = self.progress(|task| task.volume.iter());
+        let state = |(volume, users): (&CloudId, BTreeSet<InstanceRecoveryState>)| {
+            let wanted = || users.iter().filter(|s| **s != Excluded);
+            let state = match progress.get(volume) {
+                _ if wanted().next().is_none() => Excluded,
+                Some(own) if own.failed => Failed,
+                Some(own) if !own.all_done => Preparing,
+                None => Preparing,
+                Some(_) if wanted().all(|s| *s == Success) => Success,
+                Some(_) if users.contains(&Booting) => Booting,
+                Some(_) => Recovered,
+            };
+            (volume.clone(), state)
+        };
+        users.into_iter().map(state).collect()
+    }
+
+    fn excludes(&self, id: &CloudId) -> bool {
+        self.work.recovery().is_some_and(|d| d.exclude.contains(id))
+    }
+
+    /// How far the tasks of each thing came, in the last run or retry that had it in it.
+    fn progress<'a, I: Iterator<Item = &'a CloudId>>(
+        &'a self,
+        about: impl Fn(&'a Task) -> I,
+    ) -> BTreeMap<&'a CloudId, Progress> {
+        let mut all: BTreeMap<&CloudId, Progress> = BTreeMap::new();
+        let recovers = |p: &&Arc<Phase>| matches!(p.kind, PhaseKind::Run | PhaseKind::Retry);
+        for (turn, phase) in self.phases.iter().rev().filter(recovers).enumerate() {
+            for task in phase.graph.tasks.values() {
+                let status = self.status(&task.key);
+                for id in about(task) {
+                    let progress = all.entry(id).or_insert(Progress::begin(turn));
+                    if progress.turn == turn {
+                        progress.add(task, status);
+                    }
                 }
-            )
-        };
-        if tasks
-            .iter()
-            .filter(|t| is_server(t))
-            .any(|t| status(t) != TaskStatus::Pending)
-        {
-            return InstanceRecoveryState::Booting;
+            }
         }
-        if tasks
-            .iter()
-            .filter(|t| !is_server(t))
-            .all(|t| status(t) == TaskStatus::Done)
-        {
-            return InstanceRecoveryState::Recovered;
-        }
-        InstanceRecoveryState::Preparing
+        all
     }
 
     /// The result the ended tasks stand for (OPEN-22). Work without instances is judged by its tasks.

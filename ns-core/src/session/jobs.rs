@@ -5,8 +5,8 @@ use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach
 use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
 use crate::journal::{Entry, Event, JobView};
 use crate::model::{
-    CloudId, DataPoint, ExecutionType, ForceRight, GroupId, JobDefinition, JobId, JobOperation, JobState, JobSummary,
-    JobType, Listing, OwnerGroupId, PlanId, Query, RecoveryPoint, Work,
+    CloudId, DataPoint, ExecutionType, ForceRight, GroupId, InstanceRecoveryState, JobDefinition, JobId, JobOperation,
+    JobState, JobSummary, JobType, Listing, OwnerGroupId, PlanId, Query, RecoveryPoint, ResultCode, Work,
 };
 use crate::provider::Role;
 use crate::rules::{Area, Verb};
@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Result, machine, rules};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -75,6 +75,86 @@ pub struct OperationRequest {
     pub reason: String,
     /// For `retry`: which instances; empty means all that failed.
     pub instances: BTreeSet<CloudId>,
+}
+
+/// How a job stands, or what changed of it: see [`Jobs::monitor`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobUpdate {
+    /// The journal position that this tells of.
+    pub position: u64,
+    /// Where the job is.
+    pub state: JobState,
+    /// What it is handling.
+    pub operation: JobOperation,
+    /// How it ended, once known.
+    pub result: Option<ResultCode>,
+    /// When a timer acts next.
+    pub deadline: Option<Timestamp>,
+    /// Tasks of the graph that runs or ran last.
+    pub tasks: usize,
+    /// How many of them have ended, however.
+    pub tasks_ended: usize,
+    /// All instances the first time, later those whose state changed.
+    pub instances: BTreeMap<CloudId, InstanceRecoveryState>,
+    /// All volumes the first time, later those whose state changed.
+    pub volumes: BTreeMap<CloudId, InstanceRecoveryState>,
+}
+
+/// What a monitor has told of.
+#[derive(Debug)]
+struct Seen {
+    view: Option<JobView>,
+    told: Option<JobUpdate>,
+    /// What was before this was told to somebody already.
+    since: Option<u64>,
+}
+
+impl Seen {
+    /// What these entries change; none when there is nothing to tell yet.
+    fn update(&mut self, entries: Vec<Result<Entry>>) -> Result<Option<JobUpdate>> {
+        for entry in entries {
+            let entry = entry?;
+            match &mut self.view {
+                Some(view) => view.apply(&entry),
+                None => self.view = Some(JobView::begin(&entry)?),
+            }
+            if self.since == Some(entry.position) {
+                self.told = self.view.as_ref().map(standing);
+            }
+        }
+        let Some(view) = &self.view else { return Ok(None) };
+        if self.since.is_some_and(|since| view.position <= since) {
+            return Ok(None);
+        }
+        let now = standing(view);
+        let mut update = now.clone();
+        if let Some(told) = self.told.replace(now) {
+            update
+                .instances
+                .retain(|id, state| told.instances.get(id) != Some(state));
+            update.volumes.retain(|id, state| told.volumes.get(id) != Some(state));
+        }
+        Ok(Some(update))
+    }
+}
+
+fn standing(view: &JobView) -> JobUpdate {
+    let graph = view.phase().map(|p| &p.graph.tasks);
+    let ended = |key| {
+        use crate::journal::TaskStatus::{Done, Failed, Skipped};
+        matches!(view.status(key), Done | Failed | Skipped)
+    };
+    JobUpdate {
+        position: view.position,
+        state: view.state,
+        operation: view.operation,
+        result: view.result,
+        deadline: view.deadline,
+        tasks: graph.map_or(0, BTreeMap::len),
+        tasks_ended: graph.map_or(0, |tasks| tasks.keys().filter(|key| ended(key)).count()),
+        instances: view.instances(),
+        volumes: view.volumes(),
+    }
 }
 
 /// See [`Session::jobs`].
@@ -324,6 +404,38 @@ impl Jobs<'_> {
         stream::once(seen).map_ok(told).try_flatten().boxed()
     }
 
+    /// How a job goes on, for a screen (JOB-55 … JOB-58): first where it stands, with all its instances and volumes, then what
+    /// changed. To go on after a break give the position of the last update: then the first tells only what changed since. Ends
+    /// as [`watch`](Self::watch) does.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::JobId) -> ns_core::Result<()> {
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut updates = session.jobs().monitor(&id, None);
+    /// while let Some(update) = updates.try_next().await? {
+    ///     println!("{}: {} of {} tasks", update.state, update.tasks_ended, update.tasks);
+    ///     for (instance, state) in &update.instances {
+    ///         println!("  {instance} {state:?}");
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn monitor(&self, id: &JobId, since: Option<u64>) -> BoxStream<'static, Result<JobUpdate>> {
+        // What came together is told together.
+        let entries = self.watch(id, 0).ready_chunks(500);
+        let mut seen = Seen {
+            view: None,
+            told: None,
+            since,
+        };
+        entries
+            .map(move |some| seen.update(some))
+            .try_filter_map(|update| async move { Ok(update) })
+            .boxed()
+    }
+
     /// Waits until a job needs somebody or has finished: `completed`, `clear-failed`, `paused` or `finished`. Dropping the
     /// future stops the waiting only.
     ///
@@ -386,7 +498,10 @@ impl Jobs<'_> {
             return Ok(Vec::new());
         }
         let view = self.inner().view(id).await?;
-        Ok(machine::allowed(view.state, &view.facts()))
+        let mut allowed = machine::allowed(view.state, &view.facts());
+        // One that is queued runs by itself.
+        allowed.retain(|operation| (view.state, *operation) != (JobState::Pending, JobOperation::Run));
+        Ok(allowed)
     }
 
     /// Asks for an operation (SM-11 … SM-20); returns when it is journalled, not when its tasks have ended.

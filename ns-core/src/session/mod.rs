@@ -27,7 +27,7 @@ pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
 pub use inventory::Inventories;
-pub use jobs::{JobRequest, Jobs, OperationRequest};
+pub use jobs::{JobRequest, JobUpdate, Jobs, OperationRequest};
 pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
