@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod engine;
 pub mod journal;
+pub mod license;
 pub mod machine;
 pub mod model;
 pub mod planning;

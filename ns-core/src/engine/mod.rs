@@ -21,6 +21,7 @@ mod inventory;
 mod journal_writer;
 mod lease;
 mod leftovers;
+mod licensing;
 mod manifest;
 mod monitor;
 mod outcome;
@@ -49,6 +50,7 @@ pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, rea
 pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
+pub(crate) use licensing::{LICENSE_ID, StoredLicense};
 pub(crate) use manifest::check as check_manifest;
 pub(crate) use monitor::{answers, named};
 pub(crate) use planner::{Planner, hypothetical};
@@ -58,6 +60,7 @@ pub(crate) use runner::{Ask, Command};
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
+use crate::license::LicensePolicy;
 use crate::model::Actor;
 use crate::model::{ClusterId, JobId, JobState, License};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
@@ -105,7 +108,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     settings: RwLock<Arc<Settings>>,
-    pub(crate) license: Option<License>,
+    pub(crate) license_policy: LicensePolicy,
     pub(crate) node: String,
     runtime: Handle,
     pub(crate) connectors: Connectors,
@@ -147,7 +150,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Settings,
-    license: Option<License>,
+    license_policy: LicensePolicy,
     node: String,
     runtime: Option<Handle>,
     connectors: Connectors,
@@ -175,10 +178,29 @@ impl EngineBuilder {
         self
     }
 
-    /// What may be registered and protected (CL-06, PG-10, PG-11); default everything.
+    /// What may be registered and protected (CL-06, PG-10, PG-11), by a licence that the host has verified itself; default
+    /// everything. The same as [`license_policy`](Self::license_policy) with [`LicensePolicy::Host`].
     #[must_use]
-    pub fn license(mut self, license: License) -> Self {
-        self.license = Some(license);
+    pub fn license(self, license: License) -> Self {
+        self.license_policy(LicensePolicy::Host(license))
+    }
+
+    /// Which licence this engine asks for (LIC-04, LIC-12); default none. All engines on a store are given the same.
+    ///
+    /// ```
+    /// use ns_core::license::LicensePolicy;
+    /// use ns_core::{EngineBuilder, Result};
+    ///
+    /// # fn example(builder: EngineBuilder, product_uuid: &str) -> Result<EngineBuilder> {
+    /// Ok(builder.license_policy(LicensePolicy::Required {
+    ///     public_keys: vec!["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse()?],
+    ///     product_uuid: product_uuid.parse()?,
+    /// }))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn license_policy(mut self, policy: LicensePolicy) -> Self {
+        self.license_policy = policy;
         self
     }
 
@@ -238,9 +260,11 @@ impl EngineBuilder {
     /// Makes the engine. It does nothing until [`Engine::start`].
     ///
     /// # Errors
-    /// `Invalid` when no runtime was given and none is running, or a setting is out of range.
+    /// `Invalid` when no runtime was given and none is running, a setting is out of range, or a licence is required that nothing
+    /// could verify.
     pub fn build(self) -> Result<Engine> {
         self.settings.check()?;
+        self.license_policy.check()?;
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|e| {
@@ -255,7 +279,7 @@ impl EngineBuilder {
             clock: self.clock,
             ids: self.ids,
             settings: RwLock::new(Arc::new(self.settings)),
-            license: self.license,
+            license_policy: self.license_policy,
             node: self.node,
             runtime,
             connectors: self.connectors,
@@ -280,7 +304,7 @@ impl Engine {
             store,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
-            license: None,
+            license_policy: LicensePolicy::default(),
             settings: Settings::default(),
             node: "local".to_owned(),
             runtime: None,

@@ -3,6 +3,7 @@
 use super::connections::StoredConnection;
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
+use super::licensing::StoredLicense;
 use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
@@ -73,6 +74,8 @@ documents! {
     /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
     CONNECTION: StoredConnection = "connection",
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",
+    /// The registered licence key; there is one.
+    LICENSE: StoredLicense = "license",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

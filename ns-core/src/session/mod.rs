@@ -14,6 +14,7 @@ mod failback;
 mod groups;
 mod inventory;
 mod jobs;
+mod licence;
 mod metadata;
 mod plans;
 mod points;
@@ -28,6 +29,7 @@ pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
 pub use inventory::Inventories;
 pub use jobs::{JobRequest, Jobs, OperationRequest};
+pub use licence::Licence;
 pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
@@ -91,6 +93,12 @@ impl Session {
     #[must_use]
     pub const fn schedules(&self) -> Schedules<'_> {
         Schedules { session: self }
+    }
+
+    /// The licence.
+    #[must_use]
+    pub const fn licence(&self) -> Licence<'_> {
+        Licence { session: self }
     }
 
     /// Failback: protection in the other direction after a confirmed failover.
