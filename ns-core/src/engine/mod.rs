@@ -39,10 +39,11 @@ mod settings;
 mod sync;
 mod takeover;
 mod touched;
+mod tuning;
 mod watch;
 
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
-pub use settings::Settings;
+pub use settings::{LogLevel, SettingInfo, SettingUnit, SettingValue, Settings, SettingsUpdate};
 
 pub(crate) use connections::{StoredConnection, StoredHalf};
 pub(crate) use follow::{blocking, change, follow_sources, plan_of};
@@ -57,6 +58,7 @@ pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use settings::check_names;
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
@@ -74,9 +76,10 @@ use futures::future::BoxFuture;
 use reconnect::Attachment;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tuning::{LogHook, Tuning};
 
 /// The providers of one cluster.
 #[derive(Debug, Clone)]
@@ -107,7 +110,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    settings: RwLock<Arc<Settings>>,
+    tuning: Tuning,
     pub(crate) license_policy: LicensePolicy,
     pub(crate) node: String,
     runtime: Handle,
@@ -150,6 +153,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Settings,
+    on_log_level: Option<LogHook>,
     license_policy: LicensePolicy,
     node: String,
     runtime: Option<Handle>,
@@ -171,10 +175,32 @@ impl EngineBuilder {
         self
     }
 
-    /// Other settings than the defaults.
+    /// Other settings than the defaults. What an Admin changed since ([`Session::settings`]) stands above them.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// What to do with the [log level](Settings::log_level) (SET-02): called when the engine starts and whenever the level changes,
+    /// also by another engine on the store. It must not block.
+    ///
+    /// ```
+    /// use ns_core::EngineBuilder;
+    /// use tracing_subscriber::filter::LevelFilter;
+    /// use tracing_subscriber::{prelude::*, reload};
+    ///
+    /// # fn example(builder: EngineBuilder) -> EngineBuilder {
+    /// let (filter, level) = reload::Layer::new(LevelFilter::INFO);
+    /// tracing_subscriber::registry().with(filter).with(tracing_subscriber::fmt::layer()).init();
+    /// builder.on_log_level(move |wanted| {
+    ///     let _ = level.reload(wanted.as_str().parse().unwrap_or(LevelFilter::INFO));
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_log_level(mut self, tell: impl Fn(LogLevel) + Send + Sync + 'static) -> Self {
+        self.on_log_level = Some(LogHook(Arc::new(tell)));
         self
     }
 
@@ -278,7 +304,7 @@ impl EngineBuilder {
             store: self.store,
             clock: self.clock,
             ids: self.ids,
-            settings: RwLock::new(Arc::new(self.settings)),
+            tuning: Tuning::new(self.settings, self.on_log_level),
             license_policy: self.license_policy,
             node: self.node,
             runtime,
@@ -306,6 +332,7 @@ impl Engine {
             ids: Arc::new(RandomIds),
             license_policy: LicensePolicy::default(),
             settings: Settings::default(),
+            on_log_level: None,
             node: "local".to_owned(),
             runtime: None,
             connectors: Connectors::default(),
@@ -352,6 +379,7 @@ impl Engine {
     /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
     /// were started.
     pub async fn start(&self) -> Result<Vec<JobId>> {
+        self.inner.reload_settings().await?;
         self.inner.reconnect().await?;
         let mut started = Vec::new();
         let mut broken = None;
@@ -399,11 +427,6 @@ impl Engine {
 impl Inner {
     pub(crate) fn records(&self) -> Records {
         Records::new(self.store.clone())
-    }
-
-    /// The settings as they are now.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is held in memory of a cluster's inventory.

@@ -6,6 +6,7 @@ use super::inventory::InventoryHead;
 use super::licensing::StoredLicense;
 use super::remote::Note;
 use super::schedule::PointSchedule;
+use super::tuning::StoredSettings;
 use super::watch::TwoWriters;
 use crate::model::{
     Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
@@ -76,6 +77,8 @@ documents! {
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",
     /// The registered licence key; there is one.
     LICENSE: StoredLicense = "license",
+    /// What was changed of the settings; there is one.
+    SETTINGS: StoredSettings = "settings",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

@@ -20,6 +20,7 @@ mod plans;
 mod points;
 mod reports;
 mod schedules;
+mod settings;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
@@ -35,6 +36,7 @@ pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
 pub use reports::Reports;
 pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
+pub use settings::SettingsFace;
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
@@ -99,6 +101,12 @@ impl Session {
     #[must_use]
     pub const fn licence(&self) -> Licence<'_> {
         Licence { session: self }
+    }
+
+    /// Settings of the product.
+    #[must_use]
+    pub const fn settings(&self) -> SettingsFace<'_> {
+        SettingsFace { session: self }
     }
 
     /// Failback: protection in the other direction after a confirmed failover.
