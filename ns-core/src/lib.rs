@@ -32,3 +32,12 @@ pub use engine::{Engine, EngineBuilder, Providers, Settings};
 pub use error::{Error, ErrorKind, ErrorRecord, Result};
 pub use model::Actor;
 pub use session::Session;
+
+/// The pages for users: what they show is run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/licence.md")]
+    mod licence {}
+    #[doc = include_str!("../../docs/settings.md")]
+    mod settings {}
+}

@@ -5,11 +5,12 @@ mod life_kit;
 
 use life_kit::World;
 use ns_core::engine::{LogLevel, SettingInfo, SettingValue, SettingsUpdate};
-use ns_core::model::{JobState, ReplicationMode, UserRole};
+use ns_core::model::{ExecutionType, JobId, JobOperation, JobState, Query, ReplicationMode, UserRole};
 use ns_core::ports::Clock;
-use ns_core::session::JobRequest;
+use ns_core::session::{GroupRequest, GroupUpdate, JobRequest};
 use ns_core::store::{Record, Store, Write};
 use ns_core::{Actor, Engine, ErrorKind, Settings};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -177,4 +178,90 @@ async fn set_01_a_damaged_store_stops_no_engine() {
         assert_eq!((settings.parallel, settings.lease.as_secs()), (parallel, 30));
         engine.shutdown().await;
     }
+}
+
+/// OPEN-10: a failover that was due while no engine ran begins when it is not too late, and else waits to be planned anew.
+#[tokio::test]
+async fn open_10_a_missed_failover_is_held() {
+    for (away, held) in [(3600 + 599, false), (3600 + 661, true)] {
+        let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
+        world.engine.start().await.unwrap();
+        let at = world.clock.now() + Duration::from_secs(3600);
+        let request = JobRequest {
+            execution: ExecutionType::AtDateTime { at },
+            ..JobRequest::failover(group, plan)
+        };
+        let job = world.session().jobs().create(request).await.unwrap();
+        world.engine.shutdown().await;
+        world.clock.sleep(Duration::from_secs(away)).await;
+        world.restart().await;
+        world.clock.sleep(Duration::from_secs(2 * 3600)).await;
+        let state = world.session().jobs().get(&job).await.unwrap().state;
+        assert_eq!(state == JobState::Waiting, held, "{state:?} after {away} s");
+        if held {
+            let soon = world.clock.now() + Duration::from_secs(60);
+            world.session().jobs().reschedule(&job, soon).await.unwrap();
+            world.succeeded(&job).await;
+        }
+    }
+}
+
+/// OPEN-20, JOB-53: no more groups at once than are set; the next one begins when one has ended.
+#[tokio::test]
+async fn open_20_job_53_so_many_groups_at_once() {
+    let (world, first, _) = World::of(ReplicationMode::Snapshot, 3).await;
+    world.engine.start().await.unwrap();
+    let session = world.session();
+    // The instance that shares no volume gets a group of its own.
+    let ids = world.sample.server_ids();
+    let rest = GroupUpdate {
+        instances: Some(ids[..2].to_vec()),
+        ..GroupUpdate::default()
+    };
+    session.protection_groups().update(&first, rest).await.unwrap();
+    let was = session.protection_groups().get(&first).await.unwrap();
+    let second = GroupRequest {
+        name: "second".into(),
+        description: String::new(),
+        owner_group_id: was.owner_group_id,
+        source_cluster: was.source_cluster,
+        instances: vec![ids[2].clone()],
+        rpo_minutes: 15,
+        rto_minutes: 30,
+        snapshot_interval_minutes: None,
+    };
+    let second = session.protection_groups().create(second).await.unwrap().id;
+    let target = session.clusters().by_name("site-b").await.unwrap().unwrap().id;
+    let plan = session.plans().suggest(&second, &target).await.unwrap();
+    let (_, job) = session.plans().create(plan).await.unwrap();
+    world.succeeded(&job).await;
+    world.finish_all().await;
+    for limit in [1, 2] {
+        let update = SettingsUpdate::new().with("groups_at_once", limit);
+        session.settings().update(&update).await.unwrap();
+        let mut jobs = Vec::new();
+        for plan in session.plans().list(&Query::default()).await.unwrap().items {
+            let drill = JobRequest::drill(plan.group_id, plan.id);
+            jobs.push(session.jobs().create(drill).await.unwrap());
+        }
+        assert_eq!(jobs.len(), 2);
+        for job in &jobs {
+            world.succeeded(job).await;
+            world.operate(job, JobOperation::Rollback).await;
+        }
+        assert_eq!(most_at_once(&world, &jobs), limit);
+    }
+}
+
+/// How many of these jobs were running at one time, as the store was told.
+fn most_at_once(world: &World, jobs: &[JobId]) -> u64 {
+    let (mut running, mut most) = (BTreeSet::new(), 0);
+    for job in world.store.summaries().iter().filter(|j| jobs.contains(&j.id)) {
+        match job.state {
+            JobState::Running => running.insert(job.id.clone()),
+            _ => running.remove(&job.id),
+        };
+        most = most.max(running.len() as u64);
+    }
+    most
 }

@@ -137,6 +137,10 @@ impl Runner {
     }
 
     async fn drive(&mut self) -> Result<()> {
+        if self.is_held() {
+            let job = &self.journal.view.id;
+            tracing::warn!(%job, "no engine ran when the failover was due: it is held until somebody plans it anew or deletes it");
+        }
         loop {
             if *self.stop.borrow() || self.deleted {
                 return Ok(());
@@ -193,6 +197,7 @@ impl Runner {
     /// The timer that the deadline of this state stands for.
     fn timer(&self) -> Option<TimerKind> {
         match self.journal.view.state {
+            JobState::Waiting if self.is_held() => None,
             JobState::Waiting => Some(TimerKind::PlannedTime),
             JobState::Pending if self.job_type() == JobType::Drill => Some(TimerKind::DrillTooLate),
             JobState::Paused => Some(TimerKind::PauseTimeout),
@@ -203,6 +208,16 @@ impl Runner {
             }
             _ => None,
         }
+    }
+
+    /// Whether this is a failover that should have begun while no engine ran, so long ago that somebody has to say whether it is
+    /// still wanted (OPEN-10).
+    fn is_held(&self) -> bool {
+        let view = &self.journal.view;
+        let latest = |planned: Timestamp| planned.saturating_add(self.inner.settings().failover_start_window).ok();
+        view.state == JobState::Waiting
+            && self.job_type() == JobType::Failover
+            && (view.deadline.and_then(latest)).is_some_and(|latest| latest < self.inner.clock.now())
     }
 
     fn is_due(&self) -> bool {
@@ -232,6 +247,9 @@ impl Runner {
             JobState::Pending => {
                 let facts = self.facts().await?;
                 if facts.group_is_free && facts.first_in_group {
+                    if !self.has_place().await? {
+                        return Ok(false);
+                    }
                     self.take(
                         Trigger::Operation(JobOperation::Run),
                         "engine",
@@ -323,6 +341,16 @@ impl Runner {
             j.id != view.id && j.work.group_id() == view.work.group_id() && j.work.recovery().is_some()
         };
         self.inner.records().all::<JobSummary>(kinds::JOB, other).await
+    }
+
+    /// Whether fewer groups are worked on than may be at once (OPEN-20). One that waits for its operator does not count.
+    async fn has_place(&self) -> Result<bool> {
+        let busy = |j: &JobSummary| {
+            let works = matches!(j.state, JobState::Running | JobState::Canceling | JobState::Clearing);
+            works && j.id != self.journal.view.id && j.work.recovery().is_some()
+        };
+        let busy = self.inner.records().all::<JobSummary>(kinds::JOB, busy).await?;
+        Ok(busy.len() < self.inner.settings().groups_at_once)
     }
 
     /// A failover does not wait for a drill of its group to be decided about: the drill is asked to clean up, and what it

@@ -296,6 +296,11 @@ settings! {
     rollback_wait: Duration = machine::DEFAULT_ROLLBACK_WAIT, Seconds(1..=7 * DAY), "SET-08, SM-46, OPEN-02";
     /// How long after its planned time a drill may still begin; after that it is cancelled.
     drill_start_window: Duration = machine::DRILL_LATEST_START, Seconds(1..=DAY), "SET-06, JOB-54, SM-34";
+    /// How long after its planned time a failover may still begin. One that no engine could begin until then is held in
+    /// `waiting` until somebody plans it anew or deletes it.
+    failover_start_window: Duration = Duration::from_secs(10 * MINUTE), Seconds(1..=DAY), "OPEN-10";
+    /// How many groups are recovered at once, drills among them; others wait in `pending`. Shared by all engines on the store.
+    groups_at_once: usize = 4, Count(1..=1000), "OPEN-20, JOB-53";
     /// How long a failing effect is tried again before its task fails.
     retry_limit: Duration = Duration::from_secs(5 * MINUTE), Seconds(0..=DAY), "JOB-53";
     /// How long one call to a provider may take.
@@ -488,6 +493,27 @@ mod tests {
             assert_eq!(info.range.is_some(), number, "{}", info.name);
         }
         Settings::default().check().unwrap();
+    }
+
+    /// SET-01: the page for operators has every setting as it is.
+    #[test]
+    fn set_01_the_page_tells_every_setting() {
+        let page = include_str!("../../../docs/settings.md");
+        let rows = Settings::all().into_iter().map(|info| {
+            let range = info
+                .range
+                .map(|(least, most)| format!("{least} to {most}"))
+                .unwrap_or_default();
+            let unit = match info.unit {
+                SettingUnit::Seconds => "seconds",
+                SettingUnit::Milliseconds => "milliseconds",
+                _ => "",
+            };
+            let (name, default, meaning, serves) = (info.name, info.default, info.meaning, info.serves);
+            format!("| `{name}` | {default} | {range} | {unit} | {meaning} | {serves} |\n")
+        });
+        let rows = rows.collect::<String>();
+        assert!(page.ends_with(&rows), "docs/settings.md should end with\n{rows}");
     }
 
     #[test]
