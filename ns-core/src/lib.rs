@@ -38,6 +38,8 @@ pub use session::Session;
 mod pages {
     #[doc = include_str!("../../docs/licence.md")]
     mod licence {}
+    #[doc = include_str!("../../docs/observability.md")]
+    mod observability {}
     #[doc = include_str!("../../docs/settings.md")]
     mod settings {}
 }

@@ -5,7 +5,7 @@ mod life_kit;
 
 use life_kit::World;
 use ns_core::engine::{LogLevel, SettingInfo, SettingValue, SettingsUpdate};
-use ns_core::model::{ExecutionType, JobId, JobOperation, JobState, Query, ReplicationMode, UserRole};
+use ns_core::model::{DataPoint, ExecutionType, JobId, JobOperation, JobState, Query, ReplicationMode, UserRole};
 use ns_core::ports::Clock;
 use ns_core::session::{GroupRequest, GroupUpdate, JobRequest};
 use ns_core::store::{Record, Store, Write};
@@ -189,6 +189,7 @@ async fn open_10_a_missed_failover_is_held() {
         let at = world.clock.now() + Duration::from_secs(3600);
         let request = JobRequest {
             execution: ExecutionType::AtDateTime { at },
+            data_point: DataPoint::LatestSnapshot,
             ..JobRequest::failover(group, plan)
         };
         let job = world.session().jobs().create(request).await.unwrap();

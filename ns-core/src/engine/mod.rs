@@ -23,6 +23,7 @@ mod lease;
 mod leftovers;
 mod licensing;
 mod manifest;
+mod measure;
 mod monitor;
 mod outcome;
 mod phases;
@@ -35,6 +36,7 @@ mod reporting;
 mod retention;
 mod runner;
 mod schedule;
+mod scrub;
 mod settings;
 mod sync;
 mod takeover;
@@ -42,6 +44,7 @@ mod touched;
 mod tuning;
 mod watch;
 
+pub use measure::{METRICS, Metric, MetricForm};
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
 pub use settings::{LogLevel, SettingInfo, SettingUnit, SettingValue, Settings, SettingsUpdate};
 
@@ -53,11 +56,13 @@ pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use licensing::{LICENSE_ID, StoredLicense};
 pub(crate) use manifest::check as check_manifest;
+pub(crate) use measure::newest_points;
 pub(crate) use monitor::{answers, named};
 pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use scrub::Scrubber;
 pub(crate) use settings::check_names;
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
@@ -69,7 +74,7 @@ use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::{MeasuredStore, Store};
 use crate::{Error, ErrorKind, Result};
 use connections::Connectors;
 use futures::future::BoxFuture;
@@ -79,6 +84,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument;
 use tuning::{LogHook, Tuning};
 
 /// The providers of one cluster.
@@ -113,6 +119,7 @@ pub(crate) struct Inner {
     tuning: Tuning,
     pub(crate) license_policy: LicensePolicy,
     pub(crate) node: String,
+    pub(crate) support_contact: Option<String>,
     runtime: Handle,
     pub(crate) connectors: Connectors,
     attachments: Mutex<BTreeMap<ClusterId, Attachment>>,
@@ -156,6 +163,7 @@ pub struct EngineBuilder {
     on_log_level: Option<LogHook>,
     license_policy: LicensePolicy,
     node: String,
+    support_contact: Option<String>,
     runtime: Option<Handle>,
     connectors: Connectors,
 }
@@ -239,6 +247,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Whom to ask for help (OPS-39), as health reports and support bundles tell it; default nobody.
+    #[must_use]
+    pub fn support_contact(mut self, contact: impl Into<String>) -> Self {
+        self.support_contact = Some(contact.into());
+        self
+    }
+
     /// The runtime that jobs run on; default the one `build` is called in.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
@@ -300,13 +315,15 @@ impl EngineBuilder {
                     .with_source(e)
             })?,
         };
+        measure::describe();
         let inner = Inner {
-            store: self.store,
+            store: Arc::new(MeasuredStore::new(self.store, self.clock.clone())),
             clock: self.clock,
             ids: self.ids,
             tuning: Tuning::new(self.settings, self.on_log_level),
             license_policy: self.license_policy,
             node: self.node,
+            support_contact: self.support_contact,
             runtime,
             connectors: self.connectors,
             attachments: Mutex::default(),
@@ -334,6 +351,7 @@ impl Engine {
             settings: Settings::default(),
             on_log_level: None,
             node: "local".to_owned(),
+            support_contact: None,
             runtime: None,
             connectors: Connectors::default(),
         }
@@ -508,9 +526,11 @@ impl Inner {
             };
             let runner = runner::Runner::new(inner.clone(), journal, lease, inbox, inner.stop.subscribe());
             let runtime = inner.runtime.clone();
-            runtime.spawn(async move {
+            let span = tracing::info_span!("job", job = %job);
+            let work = async move {
                 match runner.run().await {
                     Err(error) if error.code() == "store.lease" => {
+                        metrics::counter!("neverstop_leases_lost_total").increment(1);
                         tracing::warn!(%job, %error, "the job was given up to another engine");
                     }
                     Err(error) => tracing::error!(%job, %error, "the job stopped; a started engine takes it up again"),
@@ -518,7 +538,8 @@ impl Inner {
                 }
                 inner.jobs().remove(&job);
                 inner.group_freed.notify_waiters();
-            });
+            };
+            runtime.spawn(work.instrument(span));
             Ok(true)
         })
     }

@@ -10,7 +10,7 @@ use super::lease::{self, JobLease};
 use super::planner::Planner;
 use super::records::kinds;
 use super::remote::Order;
-use super::{Inner, outcome, remote};
+use super::{Inner, measure, outcome, remote};
 use crate::journal::{Due, Event, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, Removal, TimerKind, Trigger};
 use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument;
 
 /// What a caller may ask of a running job.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ struct Running {
     attempt: u32,
     handle: AbortHandle,
     only_waits: bool,
+    /// When it began here.
+    begun: Timestamp,
 }
 
 pub(crate) struct Runner {
@@ -431,6 +434,9 @@ impl Runner {
                 running.handle.abort();
             }
         }
+        if t.next == JobState::Completed {
+            measure::job(&self.journal.view, self.inner.clock.now());
+        }
         if !machine::holds_group(t.next) {
             self.inner.group_freed.notify_waiters();
         }
@@ -527,13 +533,15 @@ impl Runner {
             let work = with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run());
             lease::held(lease, &*clock, work).await
         };
-        let handle = self.tasks.spawn_on(work, &self.inner.runtime);
+        let span = tracing::info_span!("task", job = %view.id, task = %key, attempt = number);
+        let handle = self.tasks.spawn_on(work.instrument(span), &self.inner.runtime);
         self.running.insert(
             key,
             Running {
                 attempt: number,
                 handle,
                 only_waits,
+                begun: self.inner.clock.now(),
             },
         );
     }
@@ -566,9 +574,12 @@ impl Runner {
                 .iter()
                 .find(|(_, r)| r.handle.id() == id)
                 .map(|(key, _)| key.clone());
-            let Some((task, Running { attempt, .. })) = found.and_then(|key| self.running.remove_entry(&key)) else {
+            let Some((task, Running { attempt, begun, .. })) = found.and_then(|key| self.running.remove_entry(&key))
+            else {
                 continue;
             };
+            let took = self.inner.clock.now().duration_since(begun);
+            measure::task(&task, result.as_ref().err(), took);
             let result = self.judge(&task, result);
             if let TaskResult::Done { output } = &result {
                 writes.extend(outcome::writes(&self.inner, &self.journal.view, &task, output).await?);

@@ -3,13 +3,13 @@
 //! the settings. Storage does not tell of two writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both
 //! sides are read.
 
-use super::Inner;
 use super::drills;
 use super::follow::follow_sources;
 use super::journal_writer::first_writes;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
+use super::{Inner, measure};
 use crate::journal::Event;
 use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
 use crate::planted::{self, Bug};
@@ -38,6 +38,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = inner.reload_settings().await {
             tracing::warn!(%error, "the store cannot be asked for settings");
+        }
+        if let Err(error) = measure::tell(&inner).await {
+            tracing::warn!(%error, "the store cannot be asked for what is measured");
         }
         if let Err(error) = look(&inner).await {
             tracing::warn!(%error, "the watch could not look");

@@ -12,6 +12,7 @@ mod connections;
 mod explain;
 mod failback;
 mod groups;
+mod health;
 mod inventory;
 mod jobs;
 mod licence;
@@ -21,6 +22,7 @@ mod points;
 mod reports;
 mod schedules;
 mod settings;
+mod support;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
@@ -28,6 +30,7 @@ pub use connections::{Connection, HalfConnection, Resealed};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
+pub use health::Health;
 pub use inventory::Inventories;
 pub use jobs::{JobRequest, Jobs, OperationRequest};
 pub use licence::Licence;
@@ -37,6 +40,7 @@ pub use points::Points;
 pub use reports::Reports;
 pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
 pub use settings::SettingsFace;
+pub use support::{BundleManifest, BundledFile, Support, SupportBundle};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
@@ -107,6 +111,18 @@ impl Session {
     #[must_use]
     pub const fn settings(&self) -> SettingsFace<'_> {
         SettingsFace { session: self }
+    }
+
+    /// How well the product is.
+    #[must_use]
+    pub const fn health(&self) -> Health<'_> {
+        Health { session: self }
+    }
+
+    /// What support needs to help.
+    #[must_use]
+    pub const fn support(&self) -> Support<'_> {
+        Support { session: self }
     }
 
     /// Failback: protection in the other direction after a confirmed failover.
