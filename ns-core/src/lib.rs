@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod engine;
 pub mod journal;
+pub mod license;
 pub mod machine;
 pub mod model;
 pub mod planning;
@@ -31,3 +32,14 @@ pub use engine::{Engine, EngineBuilder, Providers, Settings};
 pub use error::{Error, ErrorKind, ErrorRecord, Result};
 pub use model::Actor;
 pub use session::Session;
+
+/// The pages for users: what they show is run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/licence.md")]
+    mod licence {}
+    #[doc = include_str!("../../docs/observability.md")]
+    mod observability {}
+    #[doc = include_str!("../../docs/settings.md")]
+    mod settings {}
+}

@@ -10,12 +10,15 @@
 
 mod life_kit;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use life_kit::{Recorder, World};
-use ns_core::engine::{DOCUMENTS, reread};
+use ns_core::engine::{DOCUMENTS, LogLevel, SettingsUpdate, reread};
 use ns_core::journal::{Event, JobView, verify};
+use ns_core::license::{LicensePolicy, LicensePublicKey, PRODUCT, payload, sealed};
 use ns_core::model::{
     ClusterId, ConnectionSettings, DayOfMonth, ExecutionType, ForceRight, Half, JobId, JobOperation, JobState,
-    JobSummary, KeyReference, Recurrence, ReplicationMode, ResultCode, Timetable, WeekOfMonth, Weekday,
+    JobSummary, KeyReference, LicenseClaims, ProductUuid, Recurrence, ReplicationMode, ResultCode, Timetable,
+    WeekOfMonth, Weekday,
 };
 use ns_core::ports::{Clock, SequentialIds};
 use ns_core::sealing::{FixedKeys, HostKey, Secrets};
@@ -195,6 +198,7 @@ async fn write() {
         ("partial", partial_failover().await),
         ("returned", a_source_that_returns().await),
         ("connected", connections_that_are_kept().await),
+        ("licensed", licensed_and_tuned().await),
     ] {
         keep(&folder, name, &world, &mut documents).await;
         world.engine.shutdown().await;
@@ -617,4 +621,56 @@ async fn a_source_that_returns() -> World {
     let view = world.session().jobs().view(&job).await.unwrap();
     assert_eq!(back.state, JobState::Finished, "{:#?}", life_kit::failures(&view));
     world
+}
+
+/// A licence that is registered, and settings of each form that were changed.
+async fn licensed_and_tuned() -> World {
+    let clock = SimClock::new();
+    let sim = SimWorld::new(Arc::new(clock.clone()), 7);
+    let sample = sim.sample_group(1).unwrap();
+    let (store, ids) = (Arc::<Recorder>::default(), Arc::new(SequentialIds::default()));
+    let vendor = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    let product_uuid: ProductUuid = "0f8fad5bd9cb469fa16570867728950e".parse().unwrap();
+    let policy = LicensePolicy::Required {
+        public_keys: vec![LicensePublicKey::from_bytes(vendor.public_key().as_ref()).unwrap()],
+        product_uuid: product_uuid.clone(),
+    };
+    let engine = Engine::builder(store.clone())
+        .clock(Arc::new(clock.clone()))
+        .ids(ids.clone())
+        .license_policy(policy)
+        .build()
+        .unwrap();
+    let claims = LicenseClaims {
+        version: 1,
+        license_id: "2026-0017".into(),
+        product_uuid,
+        customer: "Example Bank".into(),
+        products: [PRODUCT.to_owned()].into(),
+        platforms: ["openstack".to_owned()].into(),
+        instances: 200,
+        issued_at: clock.now(),
+        expires_at: clock.now() + Duration::from_secs(365 * 24 * 3600),
+    };
+    let claims = payload(&claims).unwrap();
+    let key = sealed(&claims, vendor.sign(claims.as_bytes()).as_ref());
+    let session = engine.session(Actor::admin("anna"));
+    session.licence().register(&key).await.unwrap();
+    let update = SettingsUpdate::new()
+        .with("log_level", LogLevel::Debug)
+        .with("lease", 60);
+    session
+        .settings()
+        .update(&update.with("four_eyes", true))
+        .await
+        .unwrap();
+    session.settings().reset(&["lease"]).await.unwrap();
+    World {
+        sim,
+        clock,
+        store,
+        ids,
+        engine,
+        sample,
+    }
 }

@@ -44,7 +44,7 @@ struct Seeds {
     inputs: fn(&str) -> Vec<String>,
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 10] = [
     target("openstack", "ns-openstack", "testdata", "json", whole),
     target("oslo", "ns-openstack", "fixtures", "json", messages),
     // Frames are short, and the target makes whole ones of anything.
@@ -57,6 +57,8 @@ const TARGETS: [Target; 8] = [
     target("rbd_text", "ns-ceph", "testdata", "txt", whole),
     target("journal", "ns-core", "journals", "jsonl", entries),
     target("documents", "ns-core", "documents", "jsonl", bodies),
+    target("license", "ns-core", "documents", "jsonl", license_keys),
+    target("settings", "ns-core", "documents", "jsonl", changed_settings),
 ];
 
 const fn target(
@@ -104,8 +106,25 @@ fn entries(file: &str) -> Vec<String> {
 
 /// The documents in the lines of a file of the corpus.
 fn bodies(file: &str) -> Vec<String> {
+    parsed(file).map(|body| body.to_string()).collect()
+}
+
+fn parsed(file: &str) -> impl Iterator<Item = Value> {
     let lines = file.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.map(|line| line["body"].to_string()).collect()
+    lines.map(|mut line| line["body"].take())
+}
+
+/// The licence keys in a file of the corpus.
+fn license_keys(file: &str) -> Vec<String> {
+    parsed(file)
+        .filter_map(|body| Some(body["key"].as_str()?.to_owned()))
+        .collect()
+}
+
+/// The settings that were changed, in a file of the corpus.
+fn changed_settings(file: &str) -> Vec<String> {
+    let changed = parsed(file).filter(|body| body["values"].is_object());
+    changed.map(|body| body["values"].to_string()).collect()
 }
 
 /// The messages that a file of notifications was abridged from: routing key, event and payload.

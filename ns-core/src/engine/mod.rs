@@ -21,7 +21,9 @@ mod inventory;
 mod journal_writer;
 mod lease;
 mod leftovers;
+mod licensing;
 mod manifest;
+mod measure;
 mod monitor;
 mod outcome;
 mod phases;
@@ -34,14 +36,17 @@ mod reporting;
 mod retention;
 mod runner;
 mod schedule;
+mod scrub;
 mod settings;
 mod sync;
 mod takeover;
 mod touched;
+mod tuning;
 mod watch;
 
+pub use measure::{METRICS, Metric, MetricForm};
 pub use records::{DOCUMENTS, Evidence, FailbackOffer, VolumeEpoch, reread};
-pub use settings::Settings;
+pub use settings::{LogLevel, SettingInfo, SettingUnit, SettingValue, Settings, SettingsUpdate};
 
 pub(crate) use connections::{StoredConnection, StoredHalf};
 pub(crate) use follow::{blocking, change, follow_sources, plan_of};
@@ -49,31 +54,38 @@ pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, rea
 pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
+pub(crate) use licensing::{LICENSE_ID, StoredLicense};
 pub(crate) use manifest::check as check_manifest;
+pub(crate) use measure::newest_points;
 pub(crate) use monitor::{answers, named};
 pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use scrub::Scrubber;
+pub(crate) use settings::check_names;
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
+use crate::license::LicensePolicy;
 use crate::model::Actor;
 use crate::model::{ClusterId, JobId, JobState, License};
 use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::{MeasuredStore, Store};
 use crate::{Error, ErrorKind, Result};
 use connections::Connectors;
 use futures::future::BoxFuture;
 use reconnect::Attachment;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument;
+use tuning::{LogHook, Tuning};
 
 /// The providers of one cluster.
 #[derive(Debug, Clone)]
@@ -104,9 +116,10 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    settings: RwLock<Arc<Settings>>,
-    pub(crate) license: Option<License>,
+    tuning: Tuning,
+    pub(crate) license_policy: LicensePolicy,
     pub(crate) node: String,
+    pub(crate) support_contact: Option<String>,
     runtime: Handle,
     pub(crate) connectors: Connectors,
     attachments: Mutex<BTreeMap<ClusterId, Attachment>>,
@@ -147,8 +160,10 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Settings,
-    license: Option<License>,
+    on_log_level: Option<LogHook>,
+    license_policy: LicensePolicy,
     node: String,
+    support_contact: Option<String>,
     runtime: Option<Handle>,
     connectors: Connectors,
 }
@@ -168,17 +183,58 @@ impl EngineBuilder {
         self
     }
 
-    /// Other settings than the defaults.
+    /// Other settings than the defaults. What an Admin changed since ([`Session::settings`]) stands above them.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// What may be registered and protected (CL-06, PG-10, PG-11); default everything.
+    /// What to do with the [log level](Settings::log_level) (SET-02): called when the engine starts and whenever the level changes,
+    /// also by another engine on the store. It must not block.
+    ///
+    /// ```
+    /// use ns_core::EngineBuilder;
+    /// use tracing_subscriber::filter::LevelFilter;
+    /// use tracing_subscriber::{prelude::*, reload};
+    ///
+    /// # fn example(builder: EngineBuilder) -> EngineBuilder {
+    /// let (filter, level) = reload::Layer::new(LevelFilter::INFO);
+    /// tracing_subscriber::registry().with(filter).with(tracing_subscriber::fmt::layer()).init();
+    /// builder.on_log_level(move |wanted| {
+    ///     let _ = level.reload(wanted.as_str().parse().unwrap_or(LevelFilter::INFO));
+    /// })
+    /// # }
+    /// ```
     #[must_use]
-    pub fn license(mut self, license: License) -> Self {
-        self.license = Some(license);
+    pub fn on_log_level(mut self, tell: impl Fn(LogLevel) + Send + Sync + 'static) -> Self {
+        self.on_log_level = Some(LogHook(Arc::new(tell)));
+        self
+    }
+
+    /// What may be registered and protected (CL-06, PG-10, PG-11), by a licence that the host has verified itself; default
+    /// everything. The same as [`license_policy`](Self::license_policy) with [`LicensePolicy::Host`].
+    #[must_use]
+    pub fn license(self, license: License) -> Self {
+        self.license_policy(LicensePolicy::Host(license))
+    }
+
+    /// Which licence this engine asks for (LIC-04, LIC-12); default none. All engines on a store are given the same.
+    ///
+    /// ```
+    /// use ns_core::license::LicensePolicy;
+    /// use ns_core::{EngineBuilder, Result};
+    ///
+    /// # fn example(builder: EngineBuilder, product_uuid: &str) -> Result<EngineBuilder> {
+    /// Ok(builder.license_policy(LicensePolicy::Required {
+    ///     public_keys: vec!["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse()?],
+    ///     product_uuid: product_uuid.parse()?,
+    /// }))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn license_policy(mut self, policy: LicensePolicy) -> Self {
+        self.license_policy = policy;
         self
     }
 
@@ -188,6 +244,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = name.into();
+        self
+    }
+
+    /// Whom to ask for help (OPS-39), as health reports and support bundles tell it; default nobody.
+    #[must_use]
+    pub fn support_contact(mut self, contact: impl Into<String>) -> Self {
+        self.support_contact = Some(contact.into());
         self
     }
 
@@ -238,9 +301,11 @@ impl EngineBuilder {
     /// Makes the engine. It does nothing until [`Engine::start`].
     ///
     /// # Errors
-    /// `Invalid` when no runtime was given and none is running, or a setting is out of range.
+    /// `Invalid` when no runtime was given and none is running, a setting is out of range, or a licence is required that nothing
+    /// could verify.
     pub fn build(self) -> Result<Engine> {
         self.settings.check()?;
+        self.license_policy.check()?;
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|e| {
@@ -250,13 +315,15 @@ impl EngineBuilder {
                     .with_source(e)
             })?,
         };
+        measure::describe();
         let inner = Inner {
-            store: self.store,
+            store: Arc::new(MeasuredStore::new(self.store, self.clock.clone())),
             clock: self.clock,
             ids: self.ids,
-            settings: RwLock::new(Arc::new(self.settings)),
-            license: self.license,
+            tuning: Tuning::new(self.settings, self.on_log_level),
+            license_policy: self.license_policy,
             node: self.node,
+            support_contact: self.support_contact,
             runtime,
             connectors: self.connectors,
             attachments: Mutex::default(),
@@ -280,9 +347,11 @@ impl Engine {
             store,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
-            license: None,
+            license_policy: LicensePolicy::default(),
             settings: Settings::default(),
+            on_log_level: None,
             node: "local".to_owned(),
+            support_contact: None,
             runtime: None,
             connectors: Connectors::default(),
         }
@@ -328,6 +397,7 @@ impl Engine {
     /// Those of the store. A job whose journal does not verify is left alone and reported as `Corrupt` after all others
     /// were started.
     pub async fn start(&self) -> Result<Vec<JobId>> {
+        self.inner.reload_settings().await?;
         self.inner.reconnect().await?;
         let mut started = Vec::new();
         let mut broken = None;
@@ -375,11 +445,6 @@ impl Engine {
 impl Inner {
     pub(crate) fn records(&self) -> Records {
         Records::new(self.store.clone())
-    }
-
-    /// The settings as they are now.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is held in memory of a cluster's inventory.
@@ -461,9 +526,11 @@ impl Inner {
             };
             let runner = runner::Runner::new(inner.clone(), journal, lease, inbox, inner.stop.subscribe());
             let runtime = inner.runtime.clone();
-            runtime.spawn(async move {
+            let span = tracing::info_span!("job", job = %job);
+            let work = async move {
                 match runner.run().await {
                     Err(error) if error.code() == "store.lease" => {
+                        metrics::counter!("neverstop_leases_lost_total").increment(1);
                         tracing::warn!(%job, %error, "the job was given up to another engine");
                     }
                     Err(error) => tracing::error!(%job, %error, "the job stopped; a started engine takes it up again"),
@@ -471,7 +538,8 @@ impl Inner {
                 }
                 inner.jobs().remove(&job);
                 inner.group_freed.notify_waiters();
-            });
+            };
+            runtime.spawn(work.instrument(span));
             Ok(true)
         })
     }

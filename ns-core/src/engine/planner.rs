@@ -156,7 +156,7 @@ impl Planner<'_> {
             Some(TimerKind::PlannedTime) => self.view.deadline,
             Some(TimerKind::DrillTooLate) => {
                 let planned = self.view.deadline.unwrap_or(now);
-                planned.saturating_add(machine::DRILL_LATEST_START).ok()
+                planned.saturating_add(settings.drill_start_window).ok()
             }
             Some(TimerKind::PauseTimeout) => after(settings.pause_limit),
             Some(TimerKind::RollbackWait) => after(settings.rollback_wait),

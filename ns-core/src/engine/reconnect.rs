@@ -6,6 +6,7 @@ use super::connections::{Revisions, StoredConnection};
 use super::records::{kinds, read};
 use super::{Inner, Providers};
 use crate::model::ClusterId;
+use crate::provider::{measured_cloud, measured_storage};
 use crate::store::Record;
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use futures::future::join_all;
@@ -78,13 +79,16 @@ impl Inner {
             .collect()
     }
 
-    /// The providers of a cluster.
+    /// The providers of a cluster, whose calls are measured.
     ///
     /// # Errors
     /// `Unavailable` when nobody has given them and its stored connection, if it has one, gave none either.
     pub(crate) fn providers(&self, cluster: &ClusterId) -> Result<Providers> {
         match self.attachments().get(cluster) {
-            Some(Attachment::Given(providers) | Attachment::Made(providers, _)) => Ok(providers.clone()),
+            Some(Attachment::Given(providers) | Attachment::Made(providers, _)) => Ok(Providers {
+                cloud: measured_cloud(providers.cloud.clone(), cluster, &self.clock),
+                storage: measured_storage(providers.storage.clone(), cluster, &self.clock),
+            }),
             Some(Attachment::Failed(why)) => Err(unconnected(cluster, why)),
             None => Err(Error::new(
                 ErrorKind::Unavailable,

@@ -3,8 +3,10 @@
 use super::connections::StoredConnection;
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
+use super::licensing::StoredLicense;
 use super::remote::Note;
 use super::schedule::PointSchedule;
+use super::tuning::StoredSettings;
 use super::watch::TwoWriters;
 use crate::model::{
     Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
@@ -73,6 +75,10 @@ documents! {
     /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
     CONNECTION: StoredConnection = "connection",
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",
+    /// The registered licence key; there is one.
+    LICENSE: StoredLicense = "license",
+    /// What was changed of the settings; there is one.
+    SETTINGS: StoredSettings = "settings",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

@@ -10,10 +10,10 @@ use super::lease::{self, JobLease};
 use super::planner::Planner;
 use super::records::kinds;
 use super::remote::Order;
-use super::{Inner, outcome, remote};
+use super::{Inner, measure, outcome, remote};
 use crate::journal::{Due, Event, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, Removal, TimerKind, Trigger};
-use crate::model::{CloudId, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
+use crate::model::{CloudId, JobDefinition, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
 use crate::planning::{Action, Side};
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument;
 
 /// What a caller may ask of a running job.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ struct Running {
     attempt: u32,
     handle: AbortHandle,
     only_waits: bool,
+    /// When it began here.
+    begun: Timestamp,
 }
 
 pub(crate) struct Runner {
@@ -137,6 +140,10 @@ impl Runner {
     }
 
     async fn drive(&mut self) -> Result<()> {
+        if self.is_held() {
+            let job = &self.journal.view.id;
+            tracing::warn!(%job, "no engine ran when the failover was due: it is held until somebody plans it anew or deletes it");
+        }
         loop {
             if *self.stop.borrow() || self.deleted {
                 return Ok(());
@@ -193,6 +200,7 @@ impl Runner {
     /// The timer that the deadline of this state stands for.
     fn timer(&self) -> Option<TimerKind> {
         match self.journal.view.state {
+            JobState::Waiting if self.is_held() => None,
             JobState::Waiting => Some(TimerKind::PlannedTime),
             JobState::Pending if self.job_type() == JobType::Drill => Some(TimerKind::DrillTooLate),
             JobState::Paused => Some(TimerKind::PauseTimeout),
@@ -203,6 +211,16 @@ impl Runner {
             }
             _ => None,
         }
+    }
+
+    /// Whether this is a failover that should have begun while no engine ran, so long ago that somebody has to say whether it is
+    /// still wanted (OPEN-10).
+    fn is_held(&self) -> bool {
+        let view = &self.journal.view;
+        let latest = |planned: Timestamp| planned.saturating_add(self.inner.settings().failover_start_window).ok();
+        view.state == JobState::Waiting
+            && self.job_type() == JobType::Failover
+            && (view.deadline.and_then(latest)).is_some_and(|latest| latest < self.inner.clock.now())
     }
 
     fn is_due(&self) -> bool {
@@ -232,6 +250,9 @@ impl Runner {
             JobState::Pending => {
                 let facts = self.facts().await?;
                 if facts.group_is_free && facts.first_in_group {
+                    if !self.has_place().await? {
+                        return Ok(false);
+                    }
                     self.take(
                         Trigger::Operation(JobOperation::Run),
                         "engine",
@@ -325,6 +346,19 @@ impl Runner {
         self.inner.records().all::<JobSummary>(kinds::JOB, other).await
     }
 
+    /// Whether fewer groups are worked on than may be at once (OPEN-20). One that waits for its operator does not count, and a
+    /// failover does not wait for drills.
+    async fn has_place(&self) -> Result<bool> {
+        let drill = self.job_type() == JobType::Drill;
+        let busy = |j: &JobSummary| {
+            let works = matches!(j.state, JobState::Running | JobState::Canceling | JobState::Clearing);
+            let counts = |d: &JobDefinition| drill || d.job_type == JobType::Failover;
+            works && j.id != self.journal.view.id && j.work.recovery().is_some_and(counts)
+        };
+        let busy = self.inner.records().all::<JobSummary>(kinds::JOB, busy).await?;
+        Ok(busy.len() < self.inner.settings().groups_at_once)
+    }
+
     /// A failover does not wait for a drill of its group to be decided about: the drill is asked to clean up, and what it
     /// cannot clean is set aside, in its report. Whether anything was noted.
     async fn preempt(&mut self) -> Result<bool> {
@@ -402,6 +436,9 @@ impl Runner {
             for running in self.running.values().filter(|r| r.only_waits) {
                 running.handle.abort();
             }
+        }
+        if t.next == JobState::Completed {
+            measure::job(&self.journal.view, self.inner.clock.now());
         }
         if !machine::holds_group(t.next) {
             self.inner.group_freed.notify_waiters();
@@ -499,13 +536,15 @@ impl Runner {
             let work = with_deadline(&*clock, limit, attempt.task.as_str(), attempt.run());
             lease::held(lease, &*clock, work).await
         };
-        let handle = self.tasks.spawn_on(work, &self.inner.runtime);
+        let span = tracing::info_span!("task", job = %view.id, task = %key, attempt = number);
+        let handle = self.tasks.spawn_on(work.instrument(span), &self.inner.runtime);
         self.running.insert(
             key,
             Running {
                 attempt: number,
                 handle,
                 only_waits,
+                begun: self.inner.clock.now(),
             },
         );
     }
@@ -538,9 +577,12 @@ impl Runner {
                 .iter()
                 .find(|(_, r)| r.handle.id() == id)
                 .map(|(key, _)| key.clone());
-            let Some((task, Running { attempt, .. })) = found.and_then(|key| self.running.remove_entry(&key)) else {
+            let Some((task, Running { attempt, begun, .. })) = found.and_then(|key| self.running.remove_entry(&key))
+            else {
                 continue;
             };
+            let took = self.inner.clock.now().duration_since(begun);
+            measure::task(&task, result.as_ref().err(), took);
             let result = self.judge(&task, result);
             if let TaskResult::Done { output } = &result {
                 writes.extend(outcome::writes(&self.inner, &self.journal.view, &task, output).await?);

@@ -1,14 +1,15 @@
 //! What the engine looks at by itself, again and again: whether a fenced source came back and may write, whether any volume has
-//! two writers, whether plans follow their Sources, and which recovery points and drills are due. Storage does not tell of two
-//! writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both sides are read.
+//! two writers, whether plans follow their Sources, which recovery points and drills are due, and what other engines changed of
+//! the settings. Storage does not tell of two writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both
+//! sides are read.
 
-use super::Inner;
 use super::drills;
 use super::follow::follow_sources;
 use super::journal_writer::first_writes;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
+use super::{Inner, measure};
 use crate::journal::Event;
 use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
 use crate::planted::{self, Bug};
@@ -34,6 +35,12 @@ pub(super) async fn watch(inner: Arc<Inner>) {
     loop {
         if *stop.borrow() {
             return;
+        }
+        if let Err(error) = inner.reload_settings().await {
+            tracing::warn!(%error, "the store cannot be asked for settings");
+        }
+        if let Err(error) = measure::tell(&inner).await {
+            tracing::warn!(%error, "the store cannot be asked for what is measured");
         }
         if let Err(error) = look(&inner).await {
             tracing::warn!(%error, "the watch could not look");

@@ -20,7 +20,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How late a drill may start after its planned time before it is given up (JOB-54, SM-34).
+/// How late a drill may start after its planned time before it is given up, unless set otherwise (JOB-54, SM-34).
 pub const DRILL_LATEST_START: Duration = Duration::from_secs(10 * 60);
 /// How long a job stays paused, unless set otherwise (OPEN-02).
 pub const DEFAULT_PAUSE: Duration = Duration::from_secs(60 * 60);

@@ -23,6 +23,7 @@
 mod cloud;
 mod connector;
 mod fence;
+mod measured;
 mod notice;
 mod spec;
 mod storage;
@@ -31,6 +32,7 @@ mod token;
 pub use cloud::*;
 pub use connector::*;
 pub use fence::*;
+pub(crate) use measured::{measured_cloud, measured_storage};
 pub use notice::*;
 pub use spec::*;
 pub use storage::*;

@@ -8,6 +8,7 @@
 mod access;
 mod connection;
 mod group;
+mod health;
 mod job;
 mod license;
 mod name;
@@ -17,6 +18,7 @@ mod timetable;
 pub use access::*;
 pub use connection::*;
 pub use group::*;
+pub use health::*;
 pub use job::*;
 pub use license::*;
 pub use name::*;

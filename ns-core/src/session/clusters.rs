@@ -166,7 +166,7 @@ impl Clusters<'_> {
     ///
     /// # Errors
     /// As [`Clusters::check`]; `Invalid` for a bad name, or a note that looks like a secret (SEC-15); `Refused` for a platform that the
-    /// licence does not name (CL-06); `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
+    /// licence does not name, or without the licence that the engine asks for (CL-06); `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
     /// no group of the actor's (CL-07).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
         let inner = &self.session.inner;
@@ -188,7 +188,7 @@ impl Clusters<'_> {
         check_note(&request.note)?;
         let inner = &self.session.inner;
         let others = inner.records().all::<Cluster>(kinds::CLUSTER, |_| true).await?;
-        rules::check_platform(inner.license.as_ref(), platform)?;
+        rules::check_platform(inner.license().await?.as_ref(), platform)?;
         rules::check_new_name("name", &request.name, others.iter().map(|c| c.name.as_str()))
     }
 

@@ -114,7 +114,7 @@ impl ProtectionGroups<'_> {
         };
         rules::check_group(&group, &facts)?;
         let protected = others.iter().map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
-        rules::check_protected(inner.license.as_ref(), protected, now)?;
+        rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
         records
             .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
             .await?;
@@ -181,7 +181,7 @@ impl ProtectionGroups<'_> {
         if group.instances.len() > was.instances.len() {
             let elsewhere = others.iter().filter(|g| g.id != group.id);
             let protected = elsewhere.map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
-            rules::check_protected(inner.license.as_ref(), protected, now)?;
+            rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
         }
         let mut writes = vec![put(kinds::GROUP, id.as_str(), Some(version), &group)?];
         if let Some((mut plan, version)) = plan {

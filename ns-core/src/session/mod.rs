@@ -12,13 +12,17 @@ mod connections;
 mod explain;
 mod failback;
 mod groups;
+mod health;
 mod inventory;
 mod jobs;
+mod licence;
 mod metadata;
 mod plans;
 mod points;
 mod reports;
 mod schedules;
+mod settings;
+mod support;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
@@ -26,13 +30,17 @@ pub use connections::{Connection, HalfConnection, Resealed};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
+pub use health::Health;
 pub use inventory::Inventories;
 pub use jobs::{JobRequest, JobUpdate, Jobs, OperationRequest};
+pub use licence::Licence;
 pub use metadata::VolumeMetadataRequest;
 pub use plans::{PlanRequest, PlanUpdate, Plans};
 pub use points::Points;
 pub use reports::{Reports, VerifiedReport};
 pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
+pub use settings::SettingsFace;
+pub use support::{BundleManifest, BundledFile, Support, SupportBundle};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
@@ -91,6 +99,30 @@ impl Session {
     #[must_use]
     pub const fn schedules(&self) -> Schedules<'_> {
         Schedules { session: self }
+    }
+
+    /// The licence.
+    #[must_use]
+    pub const fn licence(&self) -> Licence<'_> {
+        Licence { session: self }
+    }
+
+    /// Settings of the product.
+    #[must_use]
+    pub const fn settings(&self) -> SettingsFace<'_> {
+        SettingsFace { session: self }
+    }
+
+    /// How well the product is.
+    #[must_use]
+    pub const fn health(&self) -> Health<'_> {
+        Health { session: self }
+    }
+
+    /// What support needs to help.
+    #[must_use]
+    pub const fn support(&self) -> Support<'_> {
+        Support { session: self }
     }
 
     /// Failback: protection in the other direction after a confirmed failover.

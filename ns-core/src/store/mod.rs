@@ -4,12 +4,14 @@
 //! compare-and-set, and *journals*, append-only lists of entries by job. One call of [`Store::commit`] is one
 //! transaction: it is durable as a whole or not at all when it returns. What the documents mean is not known here.
 
+mod measured;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub(crate) use measured::MeasuredStore;
 pub use memory::{BreakWhen, MemoryStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
