@@ -14,6 +14,12 @@ use serde_json::Value;
 /// What stands where something was taken out.
 const REMOVED: &str = "[removed]";
 
+/// What an instance is given when it first boots: passwords as a rule, and encoded so that nobody sees them by their looks.
+const USER_DATA: &str = "user_data";
+
+/// What providers mark things with that the engine makes: no secret, in spite of its name.
+const MARK: &str = "neverstop-token";
+
 /// Shorter ones stand in too many words to be looked for.
 const SHORTEST: usize = 4;
 
@@ -79,6 +85,11 @@ impl Scrubber {
             Value::Object(fields) => {
                 let clean = fields.into_iter().map(|(key, value)| {
                     let value = match &value {
+                        Value::String(_) if key == USER_DATA => {
+                            self.removed += 1;
+                            REMOVED.into()
+                        }
+                        Value::String(text) if key == MARK => self.text(text).into(),
                         // By the field's name as well: `{"password": "horse"}`.
                         Value::String(text) if looks_like_a_secret(&format!("{key}={text}")) => {
                             self.removed += 1;
@@ -108,6 +119,8 @@ mod tests {
             "message": "login as anna with horse-17 failed, horse too",
             "reason": "password=staple-9",
             "password": "x7",
+            "user_data": "I2Nsb3VkLWNvbmZpZwo=",
+            "neverstop-token": "ns-17-server",
             "horse": [1, "a cow", {"deep": ["the horse"]}],
             "id": "4f9c2d",
             "count": 17,
@@ -116,12 +129,14 @@ mod tests {
             "message": "login as anna with [removed] failed, [removed] too",
             "reason": "[removed]",
             "password": "[removed]",
+            "user_data": "[removed]",
+            "neverstop-token": "ns-17-server",
             "[removed]": [1, "a cow", {"deep": ["the [removed]"]}],
             "id": "4f9c2d",
             "count": 17,
         });
         assert_eq!(scrubber.value(dirty), clean);
-        assert_eq!(scrubber.removed, 6);
+        assert_eq!(scrubber.removed, 8);
     }
 
     proptest! {
