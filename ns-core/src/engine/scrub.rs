@@ -6,6 +6,7 @@ use super::connections::StoredConnection;
 use super::records::{kinds, read};
 use crate::Result;
 use crate::model::{ClusterId, Half};
+use crate::provider::TOKEN_KEY;
 use crate::sealing::looks_like_a_secret;
 use crate::store::Record;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,9 +17,6 @@ const REMOVED: &str = "[removed]";
 
 /// What an instance is given when it first boots: passwords as a rule, and encoded so that nobody sees them by their looks.
 const USER_DATA: &str = "user_data";
-
-/// What providers mark things with that the engine makes: no secret, in spite of its name.
-const MARK: &str = "neverstop-token";
 
 /// Shorter ones stand in too many words to be looked for.
 const SHORTEST: usize = 4;
@@ -89,7 +87,8 @@ impl Scrubber {
                             self.removed += 1;
                             REMOVED.into()
                         }
-                        Value::String(text) if key == MARK => self.text(text).into(),
+                        // What the engine's own things are known by: no secret, in spite of its name.
+                        Value::String(text) if key == TOKEN_KEY => self.text(text).into(),
                         // By the field's name as well: `{"password": "horse"}`.
                         Value::String(text) if looks_like_a_secret(&format!("{key}={text}")) => {
                             self.removed += 1;
