@@ -15,6 +15,9 @@ use serde_json::Value;
 /// What stands where something was taken out.
 const REMOVED: &str = "[removed]";
 
+/// What an instance is given when it first boots: passwords as a rule, and encoded so that nobody sees them by their looks.
+const USER_DATA: &str = "user_data";
+
 /// Shorter ones stand in too many words to be looked for.
 const SHORTEST: usize = 4;
 
@@ -80,9 +83,14 @@ impl Scrubber {
             Value::Object(fields) => {
                 let clean = fields.into_iter().map(|(key, value)| {
                     let value = match &value {
-                        // By the field's name as well: `{"password": "horse"}`. The mark of what the engine made is none, in spite of
-                        // its name.
-                        Value::String(text) if key != TOKEN_KEY && looks_like_a_secret(&format!("{key}={text}")) => {
+                        Value::String(_) if key == USER_DATA => {
+                            self.removed += 1;
+                            REMOVED.into()
+                        }
+                        // What the engine's own things are known by: no secret, in spite of its name.
+                        Value::String(text) if key == TOKEN_KEY => self.text(text).into(),
+                        // By the field's name as well: `{"password": "horse"}`.
+                        Value::String(text) if looks_like_a_secret(&format!("{key}={text}")) => {
                             self.removed += 1;
                             REMOVED.into()
                         }
@@ -110,22 +118,24 @@ mod tests {
             "message": "login as anna with horse-17 failed, horse too",
             "reason": "password=staple-9",
             "password": "x7",
+            "user_data": "I2Nsb3VkLWNvbmZpZwo=",
+            "neverstop-token": "ns-17-server",
             "horse": [1, "a cow", {"deep": ["the horse"]}],
             "id": "4f9c2d",
-            "neverstop-token": "ns-358b5e2b5bdd5217a2fc48ff84435dbe",
             "count": 17,
         });
         let clean = json!({
             "message": "login as anna with [removed] failed, [removed] too",
             "reason": "[removed]",
             "password": "[removed]",
+            "user_data": "[removed]",
+            "neverstop-token": "ns-17-server",
             "[removed]": [1, "a cow", {"deep": ["the [removed]"]}],
             "id": "4f9c2d",
-            "neverstop-token": "ns-358b5e2b5bdd5217a2fc48ff84435dbe",
             "count": 17,
         });
         assert_eq!(scrubber.value(dirty), clean);
-        assert_eq!(scrubber.removed, 6);
+        assert_eq!(scrubber.removed, 8);
     }
 
     proptest! {

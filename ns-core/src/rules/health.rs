@@ -413,7 +413,7 @@ mod tests {
         assert_eq!(found(&[cluster()], &[group()], &[job(JobState::Running)]), []);
     }
 
-    /// OPS-30 … OPS-37: each thing that can be wrong with a cluster, alone.
+    /// Each thing that can be wrong with a cluster, alone.
     #[test]
     fn ops_30_ops_31_ops_32_ops_35_ops_36_clusters() {
         type Spoil = fn(&mut ClusterFacts);

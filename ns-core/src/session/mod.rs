@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] is the engine as one [`Actor`] sees it: what their groups own, and of that what their role may change
 //! (USR-02, USR-03). Its capabilities — [`Session::clusters`], [`Session::inventory`], [`Session::protection_groups`],
-//! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::schedules`], [`Session::reports`] — share one style: `create`, `get`,
+//! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::schedules`], [`Session::reports`],
+//! [`Session::licence`], [`Session::settings`], [`Session::health`], [`Session::support`] — share one style: `create`, `get`,
 //! `list` with a [`Query`](crate::model::Query) that gives a [`Listing`](crate::model::Listing), `delete`; input that breaks
 //! a rule is refused before anything is touched, in one [`crate::Error`] that names field, rule and remedy.
 

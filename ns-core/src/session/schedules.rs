@@ -44,7 +44,7 @@ pub struct Schedules<'a> {
 
 impl Schedules<'_> {
     /// Makes a schedule. Its first run is the next one of its timetable. Each run is a job with all that a drill has: it begins when
-    /// its group is free, and is cancelled when that is not so ten minutes later (JOB-54).
+    /// its group is free, and is cancelled when that is not so within the [`drill_start_window`](crate::Settings::drill_start_window) (JOB-54).
     ///
     /// ```no_run
     /// # async fn example(session: ns_core::Session, group: ns_core::model::GroupId, plan: ns_core::model::PlanId) -> ns_core::Result<()> {
