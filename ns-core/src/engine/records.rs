@@ -5,10 +5,12 @@ use super::fences::HeldFence;
 use super::inventory::InventoryHead;
 use super::remote::Note;
 use super::schedule::PointSchedule;
+use super::telling::{Condition, EventHead};
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
-    ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
+    Cluster, ClusterEvent, ClusterId, Delivery, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
+    ProductEvent, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, Subscription, VolumeMetadata,
+    queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -73,6 +75,15 @@ documents! {
     /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
     CONNECTION: StoredConnection = "connection",
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",
+    /// An event with its place.
+    EVENT: ProductEvent = "event",
+    /// An event that has no place yet.
+    EVENT_NEW: ProductEvent = "event-new",
+    EVENT_HEAD: EventHead = "event-head",
+    CONDITION: Condition = "condition",
+    SUBSCRIPTION: Subscription = "subscription",
+    /// A message that is to be delivered.
+    DELIVERY: Delivery = "delivery",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {
