@@ -159,7 +159,11 @@ impl Smtp {
             .to(Mailbox::new(None, to))
             .date(sent)
             // The same for every try: who gets it twice can tell.
-            .message_id(Some(format!("<{id}.{}@{}>", message.subscription_id, self.from.domain())))
+            .message_id(Some(format!(
+                "<{id}.{}@{}>",
+                message.subscription_id,
+                self.from.domain()
+            )))
             .subject(format!("[NeverStop {}] {}", message.severity, message.text))
             .header(AutoSubmitted)
             .header(ContentType::TEXT_PLAIN)
@@ -268,9 +272,22 @@ mod tests {
 
     #[test]
     fn ntf_10_addresses_are_checked() {
-        let smtp = Smtp::new(SmtpConfig::new("localhost", Security::StartTls, "neverstop@example.org")).unwrap();
+        let smtp = Smtp::new(SmtpConfig::new(
+            "localhost",
+            Security::StartTls,
+            "neverstop@example.org",
+        ))
+        .unwrap();
         assert!(smtp.check_address("mina@example.org").is_ok());
-        for bad in ["", "mina", "mina@", "@example.org", "a b@example.org", "a@b.org\r\nBcc: c@d.org", "a@b.org, c@d.org"] {
+        for bad in [
+            "",
+            "mina",
+            "mina@",
+            "@example.org",
+            "a b@example.org",
+            "a@b.org\r\nBcc: c@d.org",
+            "a@b.org, c@d.org",
+        ] {
             let error = smtp.check_address(bad).unwrap_err();
             let found = (error.kind(), error.code(), error.field());
             assert_eq!(found, (ErrorKind::Invalid, "smtp.address", Some("address")), "{bad:?}");
@@ -282,7 +299,11 @@ mod tests {
     #[test]
     fn ntf_10_an_authority_that_cannot_be_read_is_refused() {
         let empty = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(empty.path(), "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n").unwrap();
+        std::fs::write(
+            empty.path(),
+            "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
         for path in ["/does/not/exist".into(), empty.path().to_path_buf()] {
             let config = SmtpConfig::new("localhost", Security::Tls, "neverstop@example.org").ca_file(path);
             let error = Smtp::new(config).unwrap_err();

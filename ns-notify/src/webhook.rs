@@ -88,9 +88,11 @@ impl Webhook {
                 .with_remedy("give 32 random bytes or more, as text"));
         }
         if config.hosts.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, "webhook.hosts", "no host may be posted to")
-                .with_field("hosts")
-                .with_remedy("name the hosts that receive messages"));
+            return Err(
+                Error::new(ErrorKind::Invalid, "webhook.hosts", "no host may be posted to")
+                    .with_field("hosts")
+                    .with_remedy("name the hosts that receive messages"),
+            );
         }
         let mut builder = Client::builder()
             .timeout(config.timeout)
@@ -123,14 +125,20 @@ impl Webhook {
         }
         if !url.username().is_empty() || url.password().is_some() {
             let remedy = "leave it out: the receiver knows the sender by the signature";
-            return Err(bad_address("webhook.user", "the URL holds a user or a password", remedy));
+            return Err(bad_address(
+                "webhook.user",
+                "the URL holds a user or a password",
+                remedy,
+            ));
         }
         let host = url.host_str().unwrap_or_default();
         if !self.config.hosts.contains(host) {
-            return Err(Error::new(ErrorKind::Denied, "webhook.host", "this host may not be posted to")
-                .with_field("address")
-                .with("host", host)
-                .with_remedy("choose another, or let the administrator add it to the sink's hosts"));
+            return Err(
+                Error::new(ErrorKind::Denied, "webhook.host", "this host may not be posted to")
+                    .with_field("address")
+                    .with("host", host)
+                    .with_remedy("choose another, or let the administrator add it to the sink's hosts"),
+            );
         }
         Ok(url)
     }
@@ -162,7 +170,9 @@ pub fn verify(key: &SecretString, header: &str, body: &[u8], now: Timestamp, tol
         return false;
     };
     let Ok(sent) = seconds.parse::<i64>() else { return false };
-    let Some(age) = now.as_second().checked_sub(sent) else { return false };
+    let Some(age) = now.as_second().checked_sub(sent) else {
+        return false;
+    };
     let expected = hex(sign(key, sent, body).as_ref());
     let equal = aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), signature.as_bytes()).is_ok();
     equal && age.unsigned_abs() <= tolerance.as_secs()
@@ -255,7 +265,11 @@ mod tests {
             ("https://evil.org/#@alerts.example.org", Denied, "webhook.host"),
         ] {
             let error = hook().check_address(address).unwrap_err();
-            assert_eq!((error.kind(), error.code(), error.field()), (kind, code, Some("address")), "{address}");
+            assert_eq!(
+                (error.kind(), error.code(), error.field()),
+                (kind, code, Some("address")),
+                "{address}"
+            );
             assert!(error.remedy().is_some() && !format!("{error:?}").contains("secret"));
         }
     }
@@ -271,7 +285,10 @@ mod tests {
             (no_ca, "sink.ca_file", "ca_file"),
         ] {
             let error = Webhook::new(config).unwrap_err();
-            assert_eq!((error.kind(), error.code(), error.field()), (ErrorKind::Invalid, code, Some(field)));
+            assert_eq!(
+                (error.kind(), error.code(), error.field()),
+                (ErrorKind::Invalid, code, Some(field))
+            );
         }
         assert!(!format!("{:?}", hook()).contains("0123456789abcdef"));
     }
@@ -289,7 +306,9 @@ mod tests {
             (429, Some(Unavailable)),
             (503, Some(Unavailable)),
         ] {
-            let found = answered(StatusCode::from_u16(status).unwrap(), "h").err().map(|e| e.kind());
+            let found = answered(StatusCode::from_u16(status).unwrap(), "h")
+                .err()
+                .map(|e| e.kind());
             assert_eq!(found, kind, "{status}");
         }
     }
@@ -297,7 +316,10 @@ mod tests {
     /// RFC 4231, test case 2, through this module's hexadecimal form.
     #[test]
     fn open_43_the_signature_is_hmac_sha256() {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"Jefe"), b"what do ya want for nothing?");
+        let tag = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, b"Jefe"),
+            b"what do ya want for nothing?",
+        );
         let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(hex(tag.as_ref()), known);
     }
@@ -328,7 +350,8 @@ mod tests {
 
         #[test]
         fn open_43_no_header_breaks_the_check(header in "\\PC*") {
-            prop_assert!(!verify(&key(), &header, b"{}", Timestamp::UNIX_EPOCH, Duration::from_secs(1)));
+            let taken = verify(&key(), &header, b"x", Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+            prop_assert!(!taken);
         }
     }
 }

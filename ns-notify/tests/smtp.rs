@@ -104,7 +104,9 @@ async fn serve(security: Security, tls: Option<&Tls>) -> (u16, Arc<Mutex<Vec<Rec
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 if security == Security::Tls {
-                    let Ok(stream) = acceptor.unwrap().accept(stream).await else { return };
+                    let Ok(stream) = acceptor.unwrap().accept(stream).await else {
+                        return;
+                    };
                     let mut stream = BufReader::new(stream);
                     session.tls_active();
                     stream.write_all(&greeting).await.unwrap();
@@ -114,7 +116,9 @@ async fn serve(security: Security, tls: Option<&Tls>) -> (u16, Arc<Mutex<Vec<Rec
                 let mut stream = BufReader::new(stream);
                 stream.write_all(&greeting).await.unwrap();
                 if speak(&mut stream, &mut session).await {
-                    let Ok(stream) = acceptor.unwrap().accept(stream.into_inner()).await else { return };
+                    let Ok(stream) = acceptor.unwrap().accept(stream.into_inner()).await else {
+                        return;
+                    };
                     session.tls_active();
                     speak(&mut BufReader::new(stream), &mut session).await;
                 }
@@ -146,7 +150,10 @@ async fn ntf_10_mail_is_delivered_over_tls() {
         }
         let kept = kept.lock().unwrap().clone();
         assert_eq!(kept.len(), 2, "{security:?}");
-        assert_eq!((kept[0].from.as_str(), kept[0].to.as_slice()), ("neverstop@example.org", &["mina@example.org".to_owned()][..]));
+        assert_eq!(
+            (kept[0].from.as_str(), kept[0].to.as_slice()),
+            ("neverstop@example.org", &["mina@example.org".to_owned()][..])
+        );
         assert_eq!(kept[0].user.as_deref(), Some("neverstop"));
         let text = String::from_utf8(kept[0].data.clone()).unwrap();
         for line in [
@@ -191,12 +198,37 @@ async fn ntf_10_what_goes_wrong() {
     };
     let stranger = tls("localhost");
     let mistrusting = login(config(Security::StartTls, port), "horse-17").ca_file(stranger.ca.path());
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     for (smtp, to, kind, code) in [
-        (trusted("horse-17"), "nobody@example.org", ErrorKind::Rejected, "smtp.rejected"),
-        (trusted("horse-17"), "later@example.org", ErrorKind::Unavailable, "smtp.unavailable"),
-        (trusted("cow-4"), "mina@example.org", ErrorKind::Unauthenticated, "smtp.login"),
-        (Smtp::new(mistrusting).unwrap(), "mina@example.org", ErrorKind::Unavailable, "smtp.unavailable"),
+        (
+            trusted("horse-17"),
+            "nobody@example.org",
+            ErrorKind::Rejected,
+            "smtp.rejected",
+        ),
+        (
+            trusted("horse-17"),
+            "later@example.org",
+            ErrorKind::Unavailable,
+            "smtp.unavailable",
+        ),
+        (
+            trusted("cow-4"),
+            "mina@example.org",
+            ErrorKind::Unauthenticated,
+            "smtp.login",
+        ),
+        (
+            Smtp::new(mistrusting).unwrap(),
+            "mina@example.org",
+            ErrorKind::Unavailable,
+            "smtp.unavailable",
+        ),
         (
             Smtp::new(config(Security::PlainText, closed)).unwrap(),
             "mina@example.org",
@@ -220,7 +252,15 @@ async fn ntf_10_a_server_that_hangs() {
     let port = listener.local_addr().unwrap().port();
     let silent = tokio::spawn(async move { listener.accept().await.map(|(s, _)| std::mem::forget(s)) });
     let config = config(Security::PlainText, port).timeout(Duration::from_millis(200));
-    let error = Smtp::new(config).unwrap().deliver(&message("mina@example.org")).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Timeout, "smtp.timeout"), "{error:?}");
+    let error = Smtp::new(config)
+        .unwrap()
+        .deliver(&message("mina@example.org"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Timeout, "smtp.timeout"),
+        "{error:?}"
+    );
     silent.await.unwrap().unwrap();
 }

@@ -31,7 +31,9 @@ async fn serve(tls: &Tls, status: &'static str, more: &'static str) -> (u16, Arc
     let (acceptor, keep) = (tls.acceptor.clone(), kept.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let Ok(stream) = acceptor.accept(stream).await else {
+                continue;
+            };
             let mut stream = BufReader::new(stream);
             let mut lines = Vec::new();
             loop {
@@ -80,7 +82,10 @@ async fn open_43_a_message_is_posted_and_signed() {
     assert!(!verify(&other, signature, &body, now, tolerance));
     let told: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(told["event_id"], message.event_id.as_str());
-    assert_eq!((told["code"].as_str(), told["severity"].as_str()), (Some("job.failed"), Some("error")));
+    assert_eq!(
+        (told["code"].as_str(), told["severity"].as_str()),
+        (Some("job.failed"), Some("error"))
+    );
     assert_eq!(told["parameters"]["group"], "결제");
     assert_eq!(told["text"], message.text);
     assert_eq!(told["about"]["group"], "g1");
@@ -95,7 +100,12 @@ async fn open_43_what_goes_wrong() {
         ("410 Gone", "", ErrorKind::Rejected, "webhook.rejected"),
         ("401 Unauthorized", "", ErrorKind::Denied, "webhook.denied"),
         // A redirect is not followed, wherever it leads.
-        ("307 Temporary Redirect", "location: /again\r\n", ErrorKind::Rejected, "webhook.redirect"),
+        (
+            "307 Temporary Redirect",
+            "location: /again\r\n",
+            ErrorKind::Rejected,
+            "webhook.redirect",
+        ),
     ] {
         let (port, kept) = serve(&tls, status, more).await;
         let message = message(&format!("https://localhost:{port}/token-17"));
@@ -112,8 +122,15 @@ async fn open_43_a_stranger_gets_nothing() {
     let (port, kept) = serve(&theirs, "200 OK", "").await;
     let message = message(&format!("https://localhost:{port}/token-17"));
     let error = hook(&ours).deliver(&message).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "webhook.unavailable"), "{error:?}");
-    assert!(!format!("{error:?}").contains("token-17"), "the address is not repeated");
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Unavailable, "webhook.unavailable"),
+        "{error:?}"
+    );
+    assert!(
+        !format!("{error:?}").contains("token-17"),
+        "the address is not repeated"
+    );
     assert!(kept.lock().unwrap().is_empty());
 }
 
@@ -124,6 +141,13 @@ async fn open_43_a_receiver_that_hangs() {
     let port = listener.local_addr().unwrap().port();
     let config = WebhookConfig::new(key(), ["localhost"]).ca_file(tls.ca.path());
     let hook = Webhook::new(config.timeout(Duration::from_millis(200))).unwrap();
-    let error = hook.deliver(&message(&format!("https://localhost:{port}/"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Timeout, "webhook.timeout"), "{error:?}");
+    let error = hook
+        .deliver(&message(&format!("https://localhost:{port}/")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Timeout, "webhook.timeout"),
+        "{error:?}"
+    );
 }

@@ -116,6 +116,23 @@ async fn ntf_01_ntf_02_ntf_06_ntf_08_a_job_tells_what_becomes_of_it() {
     assert_eq!(all(&session).await, told);
 }
 
+/// NTF-08, OPEN-30: what users read of the catalogue is the catalogue.
+#[test]
+fn ntf_08_open_30_the_catalogue_is_in_the_documentation() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/notifications.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = EventCode::ALL.iter().map(|code| {
+        let (english, korean) = (code.template(Language::English), code.template(Language::Korean));
+        format!(
+            "| `{code}` | {} | {} | {english} | {korean} |\n",
+            code.area(),
+            code.severity()
+        )
+    });
+    let table: String = rows.collect();
+    assert!(page.ends_with(&table), "docs/notifications.md is to end with\n{table}");
+}
+
 /// NTF-02, UI rows on events: filters, pages, newest first.
 #[tokio::test]
 async fn ntf_02_events_are_listed_newest_first_and_filtered() {
@@ -130,6 +147,7 @@ async fn ntf_02_events_are_listed_newest_first_and_filtered() {
     assert_eq!(listed.items, whole);
     let first = events.list(&Query::default().limit(2)).await.unwrap();
     assert_eq!((first.items.as_slice(), first.total), (&whole[..2], whole.len()));
+    let later = world.clock.now() + Duration::from_secs(1);
     let rest = Query::default().limit(1000).after(first.next.unwrap());
     assert_eq!(events.list(&rest).await.unwrap().items, &whole[2..]);
     for (query, expected) in [
@@ -137,10 +155,7 @@ async fn ntf_02_events_are_listed_newest_first_and_filtered() {
         (Query::default().equal("code", "job.started"), 1),
         (Query::default().equal("area", "points"), 1),
         (Query::default().equal("severity", "critical"), 0),
-        (
-            Query::default().with("at", Is::AtLeast(world.clock.now().to_string())),
-            0,
-        ),
+        (Query::default().with("at", Is::AtLeast(later.to_string())), 0),
         (Query::default().search("JOB."), 2),
     ] {
         assert_eq!(events.list(&query).await.unwrap().total, expected, "{query:?}");
@@ -353,6 +368,8 @@ async fn open_07_plan_44_rpo_breach_and_its_end() {
     );
     let since: Timestamp = breach.parameters["since"].parse().unwrap();
     assert!(breach.at.duration_since(since).as_secs() > 15 * 60);
+    let now = session.protection_groups().rpo_breach(&group).await.unwrap().unwrap();
+    assert_eq!((now.kept_to, now.seen_at), (since, breach.at));
 
     world.sim.revive("a");
     session.plans().assess(&plan).await.unwrap();
@@ -365,6 +382,7 @@ async fn open_07_plan_44_rpo_breach_and_its_end() {
         (1, 1),
         "{after:?}"
     );
+    assert_eq!(session.protection_groups().rpo_breach(&group).await.unwrap(), None);
     let standing = world.store.list("condition", None, 10).await.unwrap();
     assert!(standing.is_empty(), "{standing:?}");
 }
@@ -773,4 +791,28 @@ async fn open_43_two_engines_deliver_once() {
     let ids: BTreeSet<_> = post.delivered().into_iter().map(|m| m.event_id).collect();
     assert_eq!(ids.len(), 4);
     other.shutdown().await;
+}
+
+/// OPEN-43: a sink that no engine has any more holds nothing for ever, and that is told.
+#[tokio::test]
+async fn open_43_messages_that_nobody_delivers_are_given_up() {
+    let post = Arc::<Post>::default();
+    let (mut world, group, plan) = world_with(&[("mail", post.clone())]).await;
+    let only = SubscriptionRequest {
+        codes: [EventCode::JobStarted].into(),
+        ..request("mail", Severity::Info)
+    };
+    world.session().subscriptions().create(only).await.unwrap();
+    replace(&mut world, quiet(), &[]).await;
+    world.engine.start().await.unwrap();
+    drilled(&world, &group, &plan).await;
+    world.clock.sleep(Duration::from_secs(47 * 3600)).await;
+    assert_eq!(stored(&world, "delivery").await.len(), 1);
+    world.clock.sleep(Duration::from_secs(3 * 3600)).await;
+    assert!(stored(&world, "delivery").await.is_empty());
+    let query = Query::default().equal("code", "notification.given_up");
+    let told = world.session().events().list(&query).await.unwrap().items;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].parameters["because"], "sink.missing");
+    assert!(post.delivered().is_empty());
 }

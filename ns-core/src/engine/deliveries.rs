@@ -7,13 +7,17 @@ use super::records::{kinds, put, read, remove};
 use super::telling::settle;
 use crate::model::{Delivery, ProductEvent, Subscription, Told};
 use crate::ports::{Message, Sink, with_deadline};
-use crate::{Error, ErrorKind, Result};
+use crate::store::Write;
+use crate::{ErrorKind, Result};
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a message is tried.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// After how long a message is dropped that no engine tries, because none has its sink any more.
+const UNSERVED: Duration = Duration::from_secs(48 * 3600);
 
 /// How often the outbox is looked into.
 const LOOK: Duration = Duration::from_secs(5);
@@ -61,6 +65,31 @@ pub(super) async fn deliver(inner: Arc<Inner>, name: String, sink: Arc<dyn Sink>
         _ = stop.wait_for(|stop| *stop) => {}
         () = work => {}
     }
+}
+
+/// Gives up messages of sinks that no engine has.
+pub(super) async fn give_up_unserved(inner: &Inner) -> Result<()> {
+    let (records, now) = (inner.records(), inner.clock.now());
+    let unserved = |d: &Delivery| now.duration_since(d.since).unsigned_abs() >= UNSERVED;
+    for delivery in records.all::<Delivery>(kinds::DELIVERY, unserved).await? {
+        let key = id(&delivery);
+        let Some((delivery, version)) = records.find::<Delivery>(kinds::DELIVERY, &key).await? else {
+            continue;
+        };
+        let mut writes = vec![
+            put(kinds::DELIVERY, &key, Some(version), &delivery)?,
+            remove(kinds::DELIVERY, &key),
+        ];
+        if let Some((event, _)) = (records.find::<ProductEvent>(kinds::EVENT, delivery.event.as_str())).await? {
+            writes.push(given_up(inner, &event, &delivery, "sink.missing")?);
+        }
+        match records.commit(writes).await {
+            // Another engine did it.
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 /// Delivers what is due, for ever.
@@ -136,16 +165,16 @@ async fn deliver_one(inner: &Inner, sink: &Arc<dyn Sink>, mut delivery: Delivery
     let mut writes = vec![put(kinds::DELIVERY, &key, Some(version), &delivery)?];
     if over || is_final(error.kind()) {
         writes.push(gone);
-        writes.push(given_up(inner, &event, &delivery, &error)?);
+        writes.push(given_up(inner, &event, &delivery, error.code())?);
     }
     records.commit(writes).await
 }
 
-fn given_up(inner: &Inner, event: &ProductEvent, delivery: &Delivery, error: &Error) -> Result<crate::store::Write> {
+fn given_up(inner: &Inner, event: &ProductEvent, delivery: &Delivery, because: &str) -> Result<Write> {
     let told = Told::DeliveryGivenUp {
         sink: delivery.sink.clone(),
         event: event.id.to_string(),
-        because: error.code().to_owned(),
+        because: because.to_owned(),
     };
     inner.tell(told, event.owner_group_id.as_ref(), event.about.clone())
 }

@@ -59,6 +59,7 @@ pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
+pub(crate) use standing::rpo_breach;
 pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use telling::settle;
 pub(crate) use watch::{TwoWriters, role_of};

@@ -5,8 +5,8 @@ use super::Inner;
 use super::records::{kinds, remove};
 use super::telling::{Condition, end, lasting};
 use crate::model::{
-    About, Actor, Cluster, JobState, JobSummary, JobType, PlanAssessment, PlanStatus, ProtectionGroup, RecoveryPlan,
-    RecoveryPoint, Told, Work,
+    About, Actor, Cluster, GroupId, JobState, JobSummary, JobType, PlanAssessment, PlanStatus, ProtectionGroup,
+    RecoveryPlan, RecoveryPoint, RpoBreach, Told, Work,
 };
 use crate::ports::with_deadline;
 use crate::session::Session;
@@ -103,6 +103,22 @@ async fn status(inner: &Inner, plan: &RecoveryPlan, group: &ProtectionGroup, now
     records.commit(writes).await
 }
 
+/// The condition of a group whose objective is missed.
+fn missed(group: &GroupId) -> String {
+    format!("rpo/{group}")
+}
+
+/// Since when a group misses its objective, if it does.
+pub(crate) async fn rpo_breach(inner: &Inner, group: &GroupId) -> Result<Option<RpoBreach>> {
+    let found = lasting(&inner.records(), &missed(group)).await?;
+    Ok(found.and_then(|(c, _)| {
+        Some(RpoBreach {
+            kept_to: c.state.parse().ok()?,
+            seen_at: c.since,
+        })
+    }))
+}
+
 /// Up to when all writes are on the Target counts from what is replicated and from the newest recovery point, whichever is newer.
 async fn objective(
     inner: &Inner,
@@ -110,7 +126,7 @@ async fn objective(
     group: &ProtectionGroup,
     synced_to: Option<Timestamp>,
 ) -> Result<()> {
-    let (records, id) = (inner.records(), format!("rpo/{}", group.id));
+    let (records, id) = (inner.records(), missed(&group.id));
     let before = lasting(&records, &id).await?;
     let now = inner.clock.now();
     let minutes = i64::from(group.rpo_minutes);

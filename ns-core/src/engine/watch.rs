@@ -9,7 +9,7 @@ use super::journal_writer::first_writes;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
-use super::{standing, telling};
+use super::{deliveries, standing, telling};
 use crate::journal::Event;
 use crate::model::{
     About, ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Told, Work,
@@ -53,6 +53,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = standing::look(&inner).await {
             tracing::warn!(%error, "how plans stand could not be looked at");
+        }
+        if let Err(error) = deliveries::give_up_unserved(&inner).await {
+            tracing::warn!(%error, "messages that nobody delivers could not be given up");
         }
         if let Err(error) = telling::settle(&inner).await {
             tracing::warn!(%error, "events could not be given their places");

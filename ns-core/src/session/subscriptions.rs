@@ -2,7 +2,7 @@
 //! changes all.
 
 use super::Session;
-use crate::engine::{kinds, not_found, put, remove};
+use crate::engine::{kinds, not_found, put, remove, settle};
 use crate::model::{EventArea, EventCode, Language, Listing, Query, Severity, Subscription, SubscriptionId};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -83,6 +83,8 @@ impl Subscriptions<'_> {
                 .with_field("actor")
                 .with_remedy("change one of them, or delete one first"));
         }
+        // What has happened until now is not told.
+        settle(inner).await?;
         let now = inner.clock.now();
         let subscription = Subscription {
             id: SubscriptionId::new(inner.ids.next()),
