@@ -28,9 +28,15 @@ pub use webhook::{EVENT_HEADER, SIGNATURE_HEADER, Webhook, WebhookConfig, verify
 use ns_core::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// The certificates of a file in PEM form.
-fn read_ca(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| bad_ca(path, format!("the certificates cannot be read: {e}")))
+/// The certificates of a file in PEM form, of which there is one at least; also as the HTTP client wants them.
+fn read_ca(path: &Path) -> Result<(Vec<u8>, Vec<reqwest::Certificate>)> {
+    let pem = std::fs::read(path).map_err(|e| bad_ca(path, format!("the certificates cannot be read: {e}")))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|e| bad_ca(path, format!("the file holds no usable certificates: {e}")))?;
+    match certificates.is_empty() {
+        true => Err(bad_ca(path, "the file holds no certificate".to_owned())),
+        false => Ok((pem, certificates)),
+    }
 }
 
 fn bad_ca(path: &Path, why: String) -> Error {

@@ -79,7 +79,7 @@ impl SmtpConfig {
         self
     }
 
-    /// How long the server may take to answer; default 30 seconds.
+    /// How long a message may take to be sent; default 30 seconds.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -101,6 +101,7 @@ impl SmtpConfig {
 pub struct Smtp {
     from: Address,
     server: String,
+    timeout: Duration,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
@@ -118,21 +119,17 @@ impl Smtp {
                 .with_remedy("use StartTls or Tls, or no login"));
         }
         let mut tls = TlsParameters::builder(config.host.clone());
+        let unusable = |e: lettre::transport::smtp::Error| match &config.ca_file {
+            Some(path) => bad_ca(path, format!("the certificates cannot be used: {e}")).with_source(e),
+            None => Error::new(ErrorKind::Internal, "smtp.tls", "TLS cannot be set up").with_source(e),
+        };
         if let Some(path) = &config.ca_file {
-            let why = |e| bad_ca(path, format!("the file holds no usable certificates: {e}"));
-            tls = tls.add_root_certificate(Certificate::from_pem(&read_ca(path)?).map_err(why)?);
+            tls = tls.add_root_certificate(Certificate::from_pem(&read_ca(path)?.0).map_err(unusable)?);
         }
-        let tls = tls.build_rustls().map_err(|e| {
-            Error::new(ErrorKind::Invalid, "smtp.tls", "TLS cannot be set up for this server")
-                .with_field("host")
-                .with("host", &config.host)
-                .with_source(e)
-                .with_remedy("check the name of the server and the certificates in ca_file")
-        })?;
+        let tls = tls.build_rustls().map_err(unusable)?;
         let server = format!("{}:{}", config.host, config.port);
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host)
             .port(config.port)
-            .timeout(Some(config.timeout))
             .tls(match config.security {
                 Security::StartTls => Tls::Required(tls),
                 Security::Tls => Tls::Wrapper(tls),
@@ -144,6 +141,7 @@ impl Smtp {
         Ok(Self {
             from,
             server,
+            timeout: config.timeout,
             transport: builder.build(),
         })
     }
@@ -171,13 +169,18 @@ impl Smtp {
             .map_err(unusable)
     }
 
+    fn not_taken(&self, kind: ErrorKind, code: &str, remedy: &str) -> Error {
+        Error::new(kind, code, "the mail server did not take the message")
+            .with("server", &self.server)
+            .with_remedy(remedy)
+    }
+
     fn failed(&self, error: lettre::transport::smtp::Error) -> Error {
         let status = error.status().map(u16::from);
         let (kind, code, remedy) = match status {
             // A mistake in the sink's own configuration is no fault of the message.
             Some(530 | 534 | 535 | 538) => (ErrorKind::Unauthenticated, "smtp.login", "check user and password"),
             _ if error.is_permanent() => (ErrorKind::Rejected, "smtp.rejected", "check the address"),
-            _ if error.is_timeout() => (ErrorKind::Timeout, "smtp.timeout", "check that the mail server answers"),
             _ if error.is_tls() => (
                 ErrorKind::Unavailable,
                 "smtp.tls",
@@ -195,10 +198,7 @@ impl Smtp {
             let _ = write!(why, ": {e}");
             cause = e.source();
         }
-        let error = Error::new(kind, code, "the mail server did not take the message")
-            .with("server", &self.server)
-            .with("answer", why)
-            .with_remedy(remedy);
+        let error = self.not_taken(kind, code, remedy).with("answer", why);
         match status {
             Some(status) => error.with("status", status),
             None => error,
@@ -252,14 +252,18 @@ impl Sink for Smtp {
 
     async fn deliver(&self, message: &Message) -> Result<()> {
         let mail = self.mail(message)?;
-        self.transport.send(mail).await.map_err(|e| self.failed(e))?;
-        Ok(())
+        // The transport itself waits for ever for a server that takes the connection and says nothing.
+        match tokio::time::timeout(self.timeout, self.transport.send(mail)).await {
+            Ok(sent) => sent.map(drop).map_err(|e| self.failed(e)),
+            Err(_) => Err(self.not_taken(ErrorKind::Timeout, "smtp.timeout", "check that the mail server answers")),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn ntf_10_no_password_goes_over_an_unsecured_connection() {
@@ -299,12 +303,10 @@ mod tests {
     #[test]
     fn ntf_10_an_authority_that_cannot_be_read_is_refused() {
         let empty = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            empty.path(),
-            "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n",
-        )
-        .unwrap();
-        for path in ["/does/not/exist".into(), empty.path().to_path_buf()] {
+        let broken = tempfile::NamedTempFile::new().unwrap();
+        let text = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
+        std::fs::write(broken.path(), text).unwrap();
+        for path in [Path::new("/does/not/exist"), empty.path(), broken.path()] {
             let config = SmtpConfig::new("localhost", Security::Tls, "neverstop@example.org").ca_file(path);
             let error = Smtp::new(config).unwrap_err();
             let found = (error.kind(), error.code(), error.field());

@@ -102,15 +102,11 @@ impl Webhook {
             .referer(false)
             .user_agent(concat!("neverstop/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &config.ca_file {
-            let why = |e| bad_ca(path, format!("the file holds no usable certificates: {e}"));
-            let certificates = reqwest::Certificate::from_pem_bundle(&read_ca(path)?).map_err(why)?;
-            if certificates.is_empty() {
-                return Err(bad_ca(path, "the file holds no certificate".to_owned()));
-            }
-            builder = builder.tls_certs_merge(certificates);
+            builder = builder.tls_certs_merge(read_ca(path)?.1);
         }
-        let http = builder.build().map_err(|e| {
-            Error::new(ErrorKind::Internal, "webhook.http", "the HTTP client cannot be made").with_source(e)
+        let http = builder.build().map_err(|e| match &config.ca_file {
+            Some(path) => bad_ca(path, "the certificates cannot be used".to_owned()).with_source(e),
+            None => Error::new(ErrorKind::Internal, "webhook.http", "the HTTP client cannot be made").with_source(e),
         })?;
         Ok(Self { config, http })
     }

@@ -98,7 +98,9 @@ async fn serve(security: Security, tls: Option<&Tls>) -> (u16, Arc<Mutex<Vec<Rec
             if acceptor.is_some() && security == Security::StartTls {
                 builder.enable_start_tls();
             }
-            builder.enable_auth(AuthMechanism::Plain);
+            if acceptor.is_some() {
+                builder.enable_auth(AuthMechanism::Plain);
+            }
             let mut session = builder.build(peer.ip(), mailbox.clone());
             let greeting = session.greeting().buffer().unwrap();
             let acceptor = acceptor.clone();

@@ -402,8 +402,8 @@ async fn open_08_a_point_that_is_skipped() {
     world.succeeded(&failover).await;
     let start = now(&world).await;
     world.clock.sleep(Duration::from_secs(3600)).await;
-    let found = codes(&world, &start).await;
-    assert_eq!(count(&found, EventCode::PointSkipped), 1, "{found:?}");
+    // While the failover waits, its own events say how the plan stands.
+    assert_eq!(codes(&world, &start).await, [EventCode::PointSkipped]);
     world.operate(&failover, JobOperation::Rollback).await;
     let start = now(&world).await;
     world.clock.sleep(Duration::from_secs(1800)).await;

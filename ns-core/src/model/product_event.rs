@@ -91,7 +91,7 @@ macro_rules! catalogue {
         }
 
         /// What is to be told: a code with its parameters. One that nobody tells is a warning of the compiler.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug)]
         pub(crate) enum Told {
             $($name { $($parameter: String),* }),*
         }
@@ -210,7 +210,7 @@ catalogue! {
     /// Recovery points that are not kept any more could not be removed.
     RemovalFailed = "point.removal_failed", Points, Warning, { job, group }
         "Recovery points of group {group} that are not kept any more could not be removed (job {job}).",
-        "그룹 {group}의 보관 기간이 지난 복구 지점을 제거하지 못했습니다(작업 {job}).";
+        "그룹 {group}에서 더 이상 보관하지 않는 복구 지점을 제거하지 못했습니다(작업 {job}).";
     /// More would be lost now than the group's recovery point objective allows (OPEN-07).
     RpoBreached = "rpo.breached", Points, Error, { group, minutes, since }
         "Group {group} misses its RPO of {minutes} minutes: what was written since {since} is not on the Target.",

@@ -23,7 +23,8 @@ pub struct SubscriptionRequest {
     pub language: Language,
     /// Through which sink, by the name the engine was given it under ([`EngineBuilder::sink`](crate::EngineBuilder::sink)).
     pub sink: String,
-    /// Where to, as the sink understands it: a mail address, a URL, a number.
+    /// Where to, as the sink understands it: a mail address, a URL, a number. It is kept and shown as it is: no secret belongs
+    /// into it.
     pub address: String,
 }
 
