@@ -621,21 +621,13 @@ impl Sink for Nowhere {
 /// What lasts and is told, and subscriptions whose messages are not taken.
 async fn messages_on_their_way() -> World {
     let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
-    world.engine = Engine::builder(world.store.clone())
+    let engine = Engine::builder(world.store.clone())
         .clock(Arc::new(world.clock.clone()))
         .ids(world.ids.clone())
         .sink("mail", Arc::new(Nowhere))
         .build()
         .unwrap();
-    for site in ["a", "b"] {
-        let cluster = world
-            .session()
-            .clusters()
-            .by_name(&format!("site-{site}"))
-            .await
-            .unwrap();
-        world.engine.attach(&cluster.unwrap().id, world.providers(site));
-    }
+    world.replace_by(engine).await;
     for (areas, codes) in [
         (BTreeSet::new(), BTreeSet::new()),
         ([EventArea::Jobs].into(), [EventCode::JobStarted].into()),

@@ -59,7 +59,7 @@ async fn end(world: &World, job: &JobId, operation: JobOperation) -> JobState {
     world.session().jobs().wait(job).await.unwrap().state
 }
 
-/// NTF-01, NTF-02, NTF-06, NTF-08: a protection, a drill and a failover tell what users wait for, each in the transaction that does it,
+/// NTF-01, NTF-02, NTF-04, NTF-06, NTF-08: a protection, a drill and a failover tell what users wait for, each in the transaction that does it,
 /// with just the parameters of its text.
 #[tokio::test]
 async fn ntf_01_ntf_02_ntf_06_ntf_08_a_job_tells_what_becomes_of_it() {
@@ -241,16 +241,7 @@ async fn ntf_02_reading_goes_on_where_it_stopped() {
 /// An engine of this world with other settings and sinks, in the place of the one it has.
 async fn replace(world: &mut World, settings: Settings, sinks: &[(&str, Arc<Post>)]) {
     world.engine.shutdown().await;
-    world.engine = engine(world, "local", settings, sinks);
-    for site in ["a", "b"] {
-        let cluster = world
-            .session()
-            .clusters()
-            .by_name(&format!("site-{site}"))
-            .await
-            .unwrap();
-        world.engine.attach(&cluster.unwrap().id, world.providers(site));
-    }
+    world.replace_by(engine(world, "local", settings, sinks)).await;
 }
 
 fn engine(world: &World, node: &str, settings: Settings, sinks: &[(&str, Arc<Post>)]) -> Engine {
@@ -672,7 +663,8 @@ async fn open_43_subscriptions_are_made_changed_and_refused() {
     assert_eq!(found, (ErrorKind::Invalid, "name.characters", Some("sink")));
 }
 
-/// OPEN-43, NTF-05: everybody is told what they asked for and may see, in their language, once.
+/// OPEN-43, NTF-05, NTF-09 (a sink of the host's own, as one for short messages is): everybody is told what they asked for and may
+/// see, in their language, once.
 #[tokio::test]
 async fn open_43_ntf_05_messages_are_delivered() {
     let post = Arc::<Post>::default();
