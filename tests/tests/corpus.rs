@@ -10,25 +10,26 @@
 
 mod life_kit;
 
+use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use life_kit::{Recorder, World};
 use ns_core::engine::{DOCUMENTS, LogLevel, SettingsUpdate, reread};
 use ns_core::journal::{Event, JobView, verify};
 use ns_core::license::{LicensePolicy, LicensePublicKey, PRODUCT, payload, sealed};
 use ns_core::model::{
-    ClusterId, ConnectionSettings, DayOfMonth, ExecutionType, ForceRight, Half, JobId, JobOperation, JobState,
-    JobSummary, KeyReference, LicenseClaims, ProductUuid, Recurrence, ReplicationMode, ResultCode, Timetable,
-    WeekOfMonth, Weekday,
+    ClusterId, ConnectionSettings, DayOfMonth, EventArea, EventCode, ExecutionType, ForceRight, Half, JobId,
+    JobOperation, JobState, JobSummary, KeyReference, Language, LicenseClaims, ProductUuid, Recurrence,
+    ReplicationMode, ResultCode, Severity, Timetable, UserRole, WeekOfMonth, Weekday,
 };
-use ns_core::ports::{Clock, SequentialIds};
+use ns_core::ports::{Clock, Message, SequentialIds, Sink};
 use ns_core::sealing::{FixedKeys, HostKey, Secrets};
 use ns_core::session::{
     ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, ScheduleRequest,
-    VolumeMetadataRequest,
+    SubscriptionRequest, VolumeMetadataRequest,
 };
 use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
 use ns_core::store::{JournalLine, Store};
-use ns_core::{Actor, Engine, ErrorKind};
+use ns_core::{Actor, Engine, Error, ErrorKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -199,6 +200,7 @@ async fn write() {
         ("returned", a_source_that_returns().await),
         ("connected", connections_that_are_kept().await),
         ("licensed", licensed_and_tuned().await),
+        ("told", messages_on_their_way().await),
     ] {
         keep(&folder, name, &world, &mut documents).await;
         world.engine.shutdown().await;
@@ -599,6 +601,70 @@ async fn connections_that_are_kept() -> World {
         engine,
         sample,
     }
+}
+
+/// A sink that delivers nothing.
+#[derive(Debug)]
+struct Nowhere;
+
+#[async_trait]
+impl Sink for Nowhere {
+    fn kind(&self) -> &'static str {
+        "nowhere"
+    }
+    fn check_address(&self, _: &str) -> ns_core::Result<()> {
+        Ok(())
+    }
+    async fn deliver(&self, message: &Message) -> ns_core::Result<()> {
+        let away = Error::new(ErrorKind::Unavailable, "sink.away", "nobody takes it");
+        Err(away.with("address", &message.address).with_remedy("wait"))
+    }
+}
+
+/// What lasts and is told, and subscriptions whose messages are not taken.
+async fn messages_on_their_way() -> World {
+    let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
+    let engine = Engine::builder(world.store.clone())
+        .clock(Arc::new(world.clock.clone()))
+        .ids(world.ids.clone())
+        .sink("mail", Arc::new(Nowhere))
+        .build()
+        .unwrap();
+    world.replace_by(engine).await;
+    for (areas, codes) in [
+        (BTreeSet::new(), BTreeSet::new()),
+        ([EventArea::Jobs].into(), [EventCode::JobStarted].into()),
+    ] {
+        let request = SubscriptionRequest {
+            minimum: Severity::Info,
+            areas,
+            codes,
+            language: Language::Korean,
+            sink: "mail".into(),
+            address: "mina@example.org".into(),
+        };
+        let mina = Actor::member("mina", UserRole::Viewer, ["ops".into()]);
+        world
+            .engine
+            .session(mina)
+            .subscriptions()
+            .create(request)
+            .await
+            .unwrap();
+    }
+    world.engine.start().await.unwrap();
+    let drill = world
+        .session()
+        .jobs()
+        .create(JobRequest::drill(group, plan))
+        .await
+        .unwrap();
+    world.succeeded(&drill).await;
+    world.sim.isolate("a");
+    world.clock.sleep(Duration::from_secs(3600)).await;
+    world.sim.revive("a");
+    world.clock.sleep(Duration::from_secs(600)).await;
+    world
 }
 
 async fn a_source_that_returns() -> World {

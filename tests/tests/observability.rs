@@ -121,11 +121,7 @@ async fn ops_30_metrics_count_what_happened() {
         );
         seen.insert(metric.name);
         if let DebugValue::Histogram(values) = value {
-<<<<<<< HEAD
-            assert!(values.iter().all(|v| v.into_inner() >= 0.0));
-=======
             assert!(values.iter().all(|v| v.0 >= 0.0));
->>>>>>> help-lic
             let what = labels
                 .get("type")
                 .or(labels.get("kind"))

@@ -7,7 +7,7 @@ use super::journal_writer::first_writes;
 use super::records::{Records, kinds, put, remove};
 use crate::journal::Event;
 use crate::model::{
-    DataPoint, DrillSchedule, ExecutionType, JobDefinition, JobId, JobType, PlanId, RecoveryPlan, Work,
+    About, DataPoint, DrillSchedule, ExecutionType, JobDefinition, JobId, JobType, PlanId, RecoveryPlan, Told, Work,
 };
 use crate::store::Write;
 use crate::{ErrorKind, Result, rules};
@@ -76,6 +76,19 @@ async fn make_due_drill(inner: &Arc<Inner>, id: &str) -> Result<()> {
         writes = first_writes(inner, &job, created, Some(planned))?;
         schedule.last_job = Some(job.clone());
         made = Some(job);
+    }
+    if missed > 0 {
+        let told = Told::RunsMissed {
+            schedule: schedule.name.clone(),
+            count: missed.to_string(),
+        };
+        let about = About {
+            group: Some(schedule.group_id.clone()),
+            plan: Some(schedule.plan_id.clone()),
+            schedule: Some(schedule.id.clone()),
+            ..About::default()
+        };
+        writes.push(inner.tell(told, Some(&schedule.owner_group_id), about)?);
     }
     writes.push(put(kinds::DRILL_SCHEDULE, id, Some(version), &schedule)?);
     match records.commit(writes).await {

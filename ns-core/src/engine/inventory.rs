@@ -9,8 +9,8 @@
 use super::Inner;
 use super::records::{kinds, put, read, remove};
 use crate::model::{
-    CloudId, Cluster, ClusterChange, ClusterEvent, ClusterId, ConnectionState, Happened, Inventory, Learned, Resource,
-    ResourceKind,
+    About, CloudId, Cluster, ClusterChange, ClusterEvent, ClusterId, ConnectionState, Happened, Inventory, Learned,
+    Resource, ResourceKind, Told,
 };
 use crate::store::Write;
 use crate::{Error, ErrorKind, ErrorRecord, Result};
@@ -366,6 +366,15 @@ impl Inner {
             let mut writes = self.told(id, &mut head, vec![change])?;
             writes.push(put(kinds::INVENTORY_HEAD, id.as_str(), Some(version), &head)?);
             writes.push(put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?);
+            let name = cluster.name.clone();
+            let told = match &why {
+                Some(why) => Told::ClusterInactive {
+                    cluster: name,
+                    because: why.code.clone(),
+                },
+                None => Told::ClusterActive { cluster: name },
+            };
+            writes.push(self.tell(told, Some(&cluster.owner_group_id), About::of_cluster(id))?);
             match self.records().commit(writes).await {
                 Err(e) if e.kind() == ErrorKind::Conflict => {}
                 result => {

@@ -1,6 +1,7 @@
 //! Writing a job's journal: entries become durable before they are believed, and everybody who watches is told.
 
 use super::Inner;
+use super::job_events;
 use super::records::{kinds, put};
 use crate::journal::{Chain, Entry, Event, JobView, verify_to};
 use crate::model::{JobId, JobSummary};
@@ -160,7 +161,12 @@ impl JournalWriter {
         let last = lines.last().cloned();
         let mut view = self.view.clone();
         for entry in &entries {
+            let ran = view.started_at.is_some();
             view.apply(entry);
+            for told in job_events::told(entry, &view, ran) {
+                let owner = view.owner_group_id.as_ref();
+                writes.push(self.inner.tell(told, owner, job_events::about(&view))?);
+            }
         }
         if !lines.is_empty() {
             writes.push(Write::Append {

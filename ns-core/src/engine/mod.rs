@@ -9,6 +9,7 @@
 
 mod closing;
 mod connections;
+mod deliveries;
 mod drills;
 mod effect;
 mod fences;
@@ -18,6 +19,7 @@ mod given_up;
 mod history;
 mod homecoming;
 mod inventory;
+mod job_events;
 mod journal_writer;
 mod lease;
 mod leftovers;
@@ -38,8 +40,10 @@ mod runner;
 mod schedule;
 mod scrub;
 mod settings;
+mod standing;
 mod sync;
 mod takeover;
+mod telling;
 mod touched;
 mod tuning;
 mod watch;
@@ -64,18 +68,20 @@ pub(crate) use remote::{goes_on, order};
 pub(crate) use runner::{Ask, Command};
 pub(crate) use scrub::Scrubber;
 pub(crate) use settings::check_names;
+pub(crate) use standing::rpo_breach;
 pub(crate) use sync::{read_cluster, sync_cluster};
+pub(crate) use telling::settle;
 pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::license::LicensePolicy;
 use crate::model::Actor;
 use crate::model::{ClusterId, JobId, JobState, License};
-use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
+use crate::ports::{Clock, IdSource, RandomIds, Sink, SystemClock};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
 use crate::store::{MeasuredStore, Store};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, rules};
 use connections::Connectors;
 use futures::future::BoxFuture;
 use reconnect::Attachment;
@@ -122,6 +128,8 @@ pub(crate) struct Inner {
     pub(crate) support_contact: Option<String>,
     runtime: Handle,
     pub(crate) connectors: Connectors,
+    /// Ways out for messages, by name.
+    pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
     attachments: Mutex<BTreeMap<ClusterId, Attachment>>,
     fences: Mutex<BTreeMap<ClusterId, Fencing>>,
     inventories: Mutex<BTreeMap<ClusterId, Arc<inventory::Held>>>,
@@ -166,6 +174,7 @@ pub struct EngineBuilder {
     support_contact: Option<String>,
     runtime: Option<Handle>,
     connectors: Connectors,
+    sinks: BTreeMap<String, Arc<dyn Sink>>,
 }
 
 impl EngineBuilder {
@@ -298,14 +307,32 @@ impl EngineBuilder {
         self
     }
 
+    /// A way out for messages (NTF-09, NTF-10), under the name by which subscriptions call it. One of the same name takes its place.
+    /// A started engine delivers through it; of several engines that have a sink of this name one does at a time.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # fn example(builder: ns_core::EngineBuilder, sink: Arc<dyn ns_core::ports::Sink>) -> ns_core::Result<ns_core::Engine> {
+    /// builder.sink("mail", sink).build()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sink(mut self, name: impl Into<String>, sink: Arc<dyn Sink>) -> Self {
+        self.sinks.insert(name.into(), sink);
+        self
+    }
+
     /// Makes the engine. It does nothing until [`Engine::start`].
     ///
     /// # Errors
-    /// `Invalid` when no runtime was given and none is running, a setting is out of range, or a licence is required that nothing
-    /// could verify.
+    /// `Invalid` when no runtime was given and none is running, a setting is out of range, a licence is required that nothing
+    /// could verify, or a sink has a bad name.
     pub fn build(self) -> Result<Engine> {
         self.settings.check()?;
         self.license_policy.check()?;
+        for name in self.sinks.keys() {
+            rules::check_name("sink", name)?;
+        }
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|e| {
@@ -326,6 +353,7 @@ impl EngineBuilder {
             support_contact: self.support_contact,
             runtime,
             connectors: self.connectors,
+            sinks: self.sinks,
             attachments: Mutex::default(),
             fences: Mutex::default(),
             inventories: Mutex::default(),
@@ -354,6 +382,7 @@ impl Engine {
             support_contact: None,
             runtime: None,
             connectors: Connectors::default(),
+            sinks: BTreeMap::new(),
         }
     }
 
@@ -423,6 +452,9 @@ impl Engine {
             self.inner.runtime.spawn(watch::watch(self.inner.clone()));
             if !self.inner.connectors.is_empty() {
                 self.inner.runtime.spawn(reconnect::keep_connected(self.inner.clone()));
+            }
+            for (name, sink) in self.inner.sinks.clone() {
+                (self.inner.runtime).spawn(deliveries::deliver(self.inner.clone(), name, sink));
             }
             if self.inner.settings().monitor {
                 self.inner.runtime.spawn(monitor::monitor(self.inner.clone()));

@@ -102,14 +102,14 @@ async fn registered(inner: &Inner, id: &ClusterId) -> Result<bool> {
         .is_some())
 }
 
-async fn take(inner: &Inner, lease: &str) -> Result<bool> {
+pub(super) async fn take(inner: &Inner, lease: &str) -> Result<bool> {
     let now = inner.clock.now();
     let until = now.saturating_add(inner.settings().lease).unwrap_or(now);
     Ok(inner.store.lease(lease, &inner.node, now, until).await?.is_some())
 }
 
 /// Keeps the lease; returns when it is lost.
-async fn keep(inner: &Inner, lease: &str) {
+pub(super) async fn keep(inner: &Inner, lease: &str) {
     let mut until = inner.clock.now();
     loop {
         match take(inner, lease).await {

@@ -6,11 +6,13 @@ use super::inventory::InventoryHead;
 use super::licensing::StoredLicense;
 use super::remote::Note;
 use super::schedule::PointSchedule;
+use super::telling::{Condition, EventHead};
 use super::tuning::StoredSettings;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
-    ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
+    Cluster, ClusterEvent, ClusterId, Delivery, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
+    ProductEvent, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, Subscription, VolumeMetadata,
+    queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -79,6 +81,15 @@ documents! {
     LICENSE: StoredLicense = "license",
     /// What was changed of the settings; there is one.
     SETTINGS: StoredSettings = "settings",
+    /// An event with its place.
+    EVENT: ProductEvent = "event",
+    /// An event that has no place yet.
+    EVENT_NEW: ProductEvent = "event-new",
+    EVENT_HEAD: EventHead = "event-head",
+    CONDITION: Condition = "condition",
+    SUBSCRIPTION: Subscription = "subscription",
+    /// A message that is to be delivered.
+    DELIVERY: Delivery = "delivery",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

@@ -5,9 +5,10 @@
 
 use super::Inner;
 use super::journal_writer::first_writes;
-use super::records::{kinds, put};
+use super::records::{kinds, put, remove};
+use super::telling::lasting;
 use crate::journal::{Event, digest};
-use crate::model::{JobId, JobState, JobSummary, PointId, ProtectionGroup, RecoveryPlan, Work};
+use crate::model::{About, JobId, JobState, JobSummary, PointId, ProtectionGroup, RecoveryPlan, Told, Work};
 use crate::{ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ async fn make_due_point(inner: &Arc<Inner>, group: &ProtectionGroup, plan: &Reco
     };
     if let Some(job) = records.all::<JobSummary>(kinds::JOB, busy).await?.first() {
         tracing::warn!(group = %group.id, job = %job.id, kind = job.work.kind(), "a recovery point that is due waits for this job");
-        return Ok(());
+        return skipped(inner, group, plan, job).await;
     }
     let job = JobId::new(inner.ids.next());
     let created = Event::Created {
@@ -73,6 +74,7 @@ async fn make_due_point(inner: &Arc<Inner>, group: &ProtectionGroup, plan: &Reco
     let mut writes = first_writes(inner, &job, created, None)?;
     let served = PointSchedule { slot };
     writes.push(put(kinds::POINT_SCHEDULE, group.id.as_str(), Some(version), &served)?);
+    writes.push(remove(kinds::CONDITION, &skipping(group)));
     match records.commit(writes).await {
         // Another engine serves the slot.
         Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
@@ -80,6 +82,35 @@ async fn make_due_point(inner: &Arc<Inner>, group: &ProtectionGroup, plan: &Reco
             result?;
             Inner::run(inner, job).await.map(drop)
         }
+    }
+}
+
+/// The condition of a group whose points are due and not begun.
+fn skipping(group: &ProtectionGroup) -> String {
+    format!("point/{}", group.id)
+}
+
+/// Tells that a point that is due is not begun (OPEN-08): once until one is.
+async fn skipped(inner: &Inner, group: &ProtectionGroup, plan: &RecoveryPlan, busy: &JobSummary) -> Result<()> {
+    let records = inner.records();
+    if lasting(&records, &skipping(group)).await?.is_some() {
+        return Ok(());
+    }
+    let told = Told::PointSkipped {
+        group: group.name.clone(),
+        work: busy.work.kind().to_owned(),
+        job: busy.id.to_string(),
+    };
+    let about = About {
+        job: Some(busy.id.clone()),
+        ..About::of_plan(plan)
+    };
+    let told = inner.tell(told, Some(&group.owner_group_id), about)?;
+    let begun = inner.begin(&skipping(group), busy.id.as_str(), None)?;
+    match records.commit(vec![begun, told]).await {
+        // Another engine told it.
+        Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
+        result => result,
     }
 }
 

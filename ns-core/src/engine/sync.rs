@@ -4,8 +4,10 @@
 use super::Inner;
 use super::inventory::Difference;
 use super::records::{kinds, put};
+use super::telling::{end, lasting};
 use crate::model::{
-    CloudId, Cluster, ClusterId, Happened, Inventory, Learned, PowerState, Resource, ResourceKind, SyncState,
+    About, CloudId, Cluster, ClusterId, Happened, Inventory, Learned, PowerState, Resource, ResourceKind, SyncState,
+    Told,
 };
 use crate::ports::with_deadline;
 use crate::provider::Cloud;
@@ -77,8 +79,13 @@ pub(crate) async fn sync_cluster(inner: &Inner, id: &ClusterId) -> Result<Arc<In
         let now = inner.clock.now();
         let (mut cluster, cluster_version) = inner.records().existing::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
         cluster.sync = SyncState::Done { at: now };
-        let state = put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?;
-        match inner.learn(id, (&head, version), found, Some(now), vec![state]).await {
+        let mut also = vec![put(kinds::CLUSTER, id.as_str(), Some(cluster_version), &cluster)?];
+        if let Some(failed) = lasting(&inner.records(), &failing(id)).await? {
+            also.extend(end(&failed)?);
+            let told = Told::Synchronised { cluster: cluster.name };
+            also.push(inner.tell(told, Some(&cluster.owner_group_id), About::of_cluster(id))?);
+        }
+        match inner.learn(id, (&head, version), found, Some(now), also).await {
             Err(e) if e.kind() == ErrorKind::Conflict => {}
             result => {
                 result?;
@@ -97,12 +104,33 @@ async fn failed<T>(inner: &Inner, id: &ClusterId, error: Error) -> Result<T> {
 
 /// Keeps with the cluster why something of it could not be read: it is synchronised again soon.
 pub(super) async fn mark_failed(inner: &Inner, id: &ClusterId, error: &Error) -> Result<()> {
-    let reason = error.to_string();
-    set_sync(inner, id, |complete_at| SyncState::Failed {
-        reason: reason.clone(),
-        complete_at,
-    })
-    .await
+    let records = inner.records();
+    loop {
+        let (mut cluster, version) = records.existing::<Cluster>(kinds::CLUSTER, id.as_str()).await?;
+        cluster.sync = SyncState::Failed {
+            reason: error.to_string(),
+            complete_at: cluster.sync.complete_at(),
+        };
+        let mut writes = vec![put(kinds::CLUSTER, id.as_str(), Some(version), &cluster)?];
+        // It is tried again and again, and told once.
+        if lasting(&records, &failing(id)).await?.is_none() {
+            writes.push(inner.begin(&failing(id), error.code(), None)?);
+            let told = Told::SyncFailed {
+                cluster: cluster.name,
+                because: error.code().to_owned(),
+            };
+            writes.push(inner.tell(told, Some(&cluster.owner_group_id), About::of_cluster(id))?);
+        }
+        match records.commit(writes).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => return result,
+        }
+    }
+}
+
+/// The condition of a cluster that cannot be read.
+fn failing(id: &ClusterId) -> String {
+    format!("sync/{id}")
 }
 
 /// Synchronises a cluster again of which something could not be read, or whose synchronisation broke off; whether that was

@@ -9,12 +9,15 @@ use super::journal_writer::first_writes;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
-use super::{Inner, measure};
+use super::{Inner, deliveries, measure, standing, telling};
 use crate::journal::Event;
-use crate::model::{ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Work};
+use crate::model::{
+    About, ClusterId, JobId, JobState, JobSummary, ProtectionGroup, RecoveryPlan, ReplicationId, Told, Work,
+};
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
 use crate::provider::{Role, Storage};
+use crate::store::Write;
 use crate::{ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,6 +56,18 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = drills::make_due_drills(&inner).await {
             tracing::warn!(%error, "drills that are due could not be made");
+        }
+        if let Err(error) = standing::look(&inner).await {
+            tracing::warn!(%error, "how plans stand could not be looked at");
+        }
+        if let Err(error) = deliveries::give_up_unserved(&inner).await {
+            tracing::warn!(%error, "messages that nobody delivers could not be given up");
+        }
+        if let Err(error) = telling::settle(&inner).await {
+            tracing::warn!(%error, "events could not be given their places");
+        }
+        if let Err(error) = telling::forget_old(&inner).await {
+            tracing::warn!(%error, "old events could not be forgotten");
         }
         tokio::select! {
             biased;
@@ -134,24 +149,46 @@ async fn two_writers(roles: &mut Roles<'_>, plan: &RecoveryPlan, group: &Protect
         let id = &v.replication_id;
         let here = roles.of(&group.source_cluster, id).await;
         let there = roles.of(&plan.target_cluster, id).await;
-        let known = records
-            .find::<TwoWriters>(kinds::TWO_WRITERS, id.as_str())
-            .await?
-            .is_some();
+        let known = records.find::<TwoWriters>(kinds::TWO_WRITERS, id.as_str()).await?;
         let both = (here, there) == (Some(Role::Primary), Some(Role::Primary));
-        if both && !known {
+        let (volume, group_name) = (v.volume_id.to_string(), group.name.clone());
+        let owner = Some(&group.owner_group_id);
+        let writes = if both && known.is_none() {
             tracing::error!(plan = %plan.id, volume = %v.volume_id, "the volume is primary on both sides");
             let found = TwoWriters {
                 replication_id: id.clone(),
                 since: inner.clock.now(),
             };
-            records
-                .commit(vec![put(kinds::TWO_WRITERS, id.as_str(), None, &found)?])
-                .await?;
-        }
-        // A side that does not answer does not prove that it stopped.
-        if known && !both && here.is_some() && there.is_some() {
-            records.commit(vec![remove(kinds::TWO_WRITERS, id.as_str())]).await?;
+            let told = Told::TwoWriters {
+                volume,
+                group: group_name,
+            };
+            vec![
+                put(kinds::TWO_WRITERS, id.as_str(), Some(0), &found)?,
+                inner.tell(told, owner, About::of_plan(plan))?,
+            ]
+        } else if let Some((found, version)) = known
+            && !both
+            // A side that does not answer does not prove that it stopped.
+            && here.is_some()
+            && there.is_some()
+        {
+            let told = Told::OneWriter {
+                volume,
+                group: group_name,
+            };
+            vec![
+                put(kinds::TWO_WRITERS, id.as_str(), Some(version), &found)?,
+                remove(kinds::TWO_WRITERS, id.as_str()),
+                inner.tell(told, owner, About::of_plan(plan))?,
+            ]
+        } else {
+            continue;
+        };
+        match records.commit(writes).await {
+            // Another engine saw it, too.
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            result => result?,
         }
     }
     Ok(())
@@ -221,12 +258,34 @@ impl Inner {
             owner_group_id: failover.owner_group_id.clone(),
         };
         tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
-        match self.records().commit(first_writes(self, &job, created, None)?).await {
+        let mut writes = first_writes(self, &job, created, None)?;
+        writes.push(self.source_returned(failover, &job).await?);
+        match self.records().commit(writes).await {
             Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
             result => {
                 result?;
                 Self::run(self, job).await.map(drop)
             }
         }
+    }
+
+    /// The write that tells that the source of a failover came back and is about to be fenced by a job.
+    async fn source_returned(&self, failover: &JobSummary, job: &JobId) -> Result<Write> {
+        let id = failover.work.group_id();
+        let group = self
+            .records()
+            .find::<ProtectionGroup>(kinds::GROUP, id.as_str())
+            .await?;
+        let told = Told::SourceReturned {
+            failover: failover.id.to_string(),
+            group: group.map_or_else(|| id.to_string(), |(group, _)| group.name),
+        };
+        let about = About {
+            group: Some(id.clone()),
+            plan: Some(failover.work.plan_id().clone()),
+            job: Some(job.clone()),
+            ..About::default()
+        };
+        self.tell(told, failover.owner_group_id.as_ref(), about)
     }
 }

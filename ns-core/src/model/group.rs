@@ -30,3 +30,12 @@ pub struct ProtectionGroup {
     /// When it was changed last.
     pub modified_at: Timestamp,
 }
+
+/// A group that misses its recovery point objective (OPEN-07).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RpoBreach {
+    /// What was written after this was not on the Target when the breach was seen.
+    pub kept_to: Timestamp,
+    /// When it was seen.
+    pub seen_at: Timestamp,
+}

@@ -53,6 +53,8 @@ id! {
     JobId,
     /// A schedule that makes jobs.
     ScheduleId,
+    /// What somebody is told of outside the product.
+    SubscriptionId,
     /// A user group that owns clusters and protection groups.
     OwnerGroupId,
     /// An object of a cloud, as the cloud names it: a server, a volume, a network.

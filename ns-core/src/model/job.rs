@@ -31,6 +31,8 @@ macro_rules! wire_enum {
     };
 }
 
+pub(super) use wire_enum;
+
 wire_enum! {
     /// The type of a recovery job (JOB-05).
     JobType {

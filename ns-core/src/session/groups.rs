@@ -1,10 +1,10 @@
 //! Protection groups: which instances are recovered together.
 
 use super::Session;
-use crate::engine::{blocking, change, kinds, plan_of, put, remove};
+use crate::engine::{blocking, change, kinds, plan_of, put, remove, rpo_breach};
 use crate::model::{
-    CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan, Work,
-    answer,
+    CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
+    RpoBreach, Work, answer,
 };
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
@@ -240,6 +240,24 @@ impl ProtectionGroups<'_> {
     /// `NotFound`.
     pub async fn get(&self, id: &GroupId) -> Result<ProtectionGroup> {
         self.session.group(id).await
+    }
+
+    /// Since when a group misses its recovery point objective; none when it meets it, or nobody has looked (OPEN-07). A started
+    /// engine looks every [`watch_interval`](crate::Settings::watch_interval), and tells of it with an event.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::GroupId) -> ns_core::Result<()> {
+    /// if let Some(breach) = session.protection_groups().rpo_breach(&id).await? {
+    ///     println!("what was written since {} is not safe", breach.kept_to);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn rpo_breach(&self, id: &GroupId) -> Result<Option<RpoBreach>> {
+        self.get(id).await?;
+        rpo_breach(&self.session.inner, id).await
     }
 
     /// A part of the groups that the actor sees (PG-03, UI-11).

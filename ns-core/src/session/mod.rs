@@ -3,13 +3,15 @@
 //! A [`Session`] is the engine as one [`Actor`] sees it: what their groups own, and of that what their role may change
 //! (USR-02, USR-03). Its capabilities — [`Session::clusters`], [`Session::inventory`], [`Session::protection_groups`],
 //! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::schedules`], [`Session::reports`],
-//! [`Session::licence`], [`Session::settings`], [`Session::health`], [`Session::support`] — share one style: `create`, `get`,
+//! [`Session::licence`], [`Session::settings`], [`Session::health`], [`Session::support`], [`Session::events`],
+//! [`Session::subscriptions`] — share one style: `create`, `get`,
 //! `list` with a [`Query`](crate::model::Query) that gives a [`Listing`](crate::model::Listing), `delete`; input that breaks
 //! a rule is refused before anything is touched, in one [`crate::Error`] that names field, rule and remedy.
 
 mod access;
 mod clusters;
 mod connections;
+mod events;
 mod explain;
 mod failback;
 mod groups;
@@ -23,11 +25,13 @@ mod points;
 mod reports;
 mod schedules;
 mod settings;
+mod subscriptions;
 mod support;
 mod verify;
 
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
 pub use connections::{Connection, HalfConnection, Resealed};
+pub use events::{EventPart, Events};
 pub use explain::{Explanation, VolumeLoss};
 pub use failback::{Failback, ReprotectRequest};
 pub use groups::{GroupRequest, GroupUpdate, ProtectionGroups};
@@ -41,6 +45,7 @@ pub use points::Points;
 pub use reports::{Reports, VerifiedReport};
 pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
 pub use settings::SettingsFace;
+pub use subscriptions::{SubscriptionRequest, SubscriptionUpdate, Subscriptions};
 pub use support::{BundleManifest, BundledFile, Support, SupportBundle};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
@@ -136,5 +141,17 @@ impl Session {
     #[must_use]
     pub const fn reports(&self) -> Reports<'_> {
         Reports { session: self }
+    }
+
+    /// The notification centre: events of the product.
+    #[must_use]
+    pub const fn events(&self) -> Events<'_> {
+        Events { session: self }
+    }
+
+    /// What the actor is told of outside the product, and how.
+    #[must_use]
+    pub const fn subscriptions(&self) -> Subscriptions<'_> {
+        Subscriptions { session: self }
     }
 }

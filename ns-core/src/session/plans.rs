@@ -13,6 +13,7 @@ use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, 
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -444,68 +445,104 @@ impl Plans<'_> {
         let clusters = self.session.clusters();
         let source = clusters.seen(&group.source_cluster, dry_run).await?;
         let target = clusters.seen(&plan.target_cluster, dry_run).await?;
-        let target_active = target.connection == ConnectionState::Active;
-        let source_inventory = inner.inventory(&source.id).await?;
-        let target_inventory = inner.inventory(&target.id).await?;
         let jobs = records
             .all::<JobSummary>(kinds::JOB, |j| j.work.plan_id() == id && rules::job_exists(j.state))
             .await?;
+        Ok(self.judged(&plan, &group, (&source, &target), &jobs).await?.0)
+    }
+
+    /// A plan's status by what is known of its clusters, and up to when all writes to its volumes are on the Target, where that
+    /// can be told; only the replicas are asked now. `jobs` are those of the plan that exist.
+    pub(crate) async fn known(
+        &self,
+        plan: &RecoveryPlan,
+        group: &ProtectionGroup,
+        jobs: &[JobSummary],
+    ) -> Result<(PlanAssessment, Option<Timestamp>)> {
+        let records = self.session.inner.records();
+        let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+        let target: Cluster = records.get(kinds::CLUSTER, plan.target_cluster.as_str()).await?;
+        self.judged(plan, group, (&source, &target), jobs).await
+    }
+
+    async fn judged(
+        &self,
+        plan: &RecoveryPlan,
+        group: &ProtectionGroup,
+        (source, target): (&Cluster, &Cluster),
+        jobs: &[JobSummary],
+    ) -> Result<(PlanAssessment, Option<Timestamp>)> {
+        let inner = &self.session.inner;
+        let target_active = target.connection == ConnectionState::Active;
+        let source_inventory = inner.inventory(&source.id).await?;
+        let target_inventory = inner.inventory(&target.id).await?;
         let at = &plan.target_cluster;
-        let asked = stream::iter(plan.volumes.values().filter(|_| target_active))
-            .map(|v| async move { Ok::<_, Error>((v.volume_id.clone(), self.mirroring(at, v).await?)) })
-            .buffer_unordered(inner.settings().parallel);
-        let mirroring: BTreeMap<_, _> = asked.try_collect().await?;
+        let volumes = plan.volumes.values().filter(|_| target_active);
+        let ask = volumes.map(|v| async move { Ok::<_, Error>((v.volume_id.clone(), self.mirroring(at, v).await?)) });
+        // Collected, so that the whole can be spawned.
+        let asked = stream::iter(ask.collect::<Vec<_>>()).buffer_unordered(inner.settings().parallel);
+        let asked: BTreeMap<_, _> = asked.try_collect().await?;
+        // As old as the oldest volume, and not known when that of one is not.
+        let synced_to = asked.values().map(|(_, at)| *at).min().flatten();
+        let mirroring = asked.into_iter().map(|(id, (mirroring, _))| (id, mirroring)).collect();
         let world = rules::PlanWorld {
-            group: &group,
+            group,
             source: rules::Site {
-                cluster: &source,
+                cluster: source,
                 inventory: &source_inventory,
             },
             target: rules::Site {
-                cluster: &target,
+                cluster: target,
                 inventory: &target_inventory,
             },
             // Without providers the Target is inactive, and that is said.
             capabilities: &self
                 .capabilities(&source.id, &target.id)
                 .unwrap_or_else(|_| rules::PlanCapabilities::all()),
-            job_tenants: &job_tenants(&jobs, &target_inventory),
+            job_tenants: &job_tenants(jobs, &target_inventory),
         };
-        Ok(rules::assess(&rules::PlanFacts {
-            plan: &plan,
+        let facts = rules::PlanFacts {
+            plan,
             world,
             preparing: jobs.iter().any(|j| matches!(j.work, Work::Protect { .. })),
             mirroring: &mirroring,
-        }))
+        };
+        Ok((rules::assess(&facts), synced_to))
     }
 
-    /// How the replication of a volume stands, as its replica says now (REP-17).
-    async fn mirroring(&self, target: &ClusterId, v: &ReplicatedVolume) -> Result<rules::Mirroring> {
+    /// How the replication of a volume stands, as its replica says now (REP-17), and up to when its writes have arrived.
+    async fn mirroring(
+        &self,
+        target: &ClusterId,
+        v: &ReplicatedVolume,
+    ) -> Result<(rules::Mirroring, Option<Timestamp>)> {
         let inner = &self.session.inner;
         let (records, id) = (inner.records(), v.replication_id.as_str());
         if let Some((found, _)) = records.find::<TwoWriters>(kinds::TWO_WRITERS, id).await? {
             let reason = format!("both sides are primary since {}: decide which side wins", found.since);
-            return Ok(rules::Mirroring::Abnormal { reason });
+            return Ok((rules::Mirroring::Abnormal { reason }, None));
         }
         let epoch = records.find::<VolumeEpoch>(kinds::EPOCH, id).await?;
         let storage = inner.providers(target)?.storage;
-        let phase = match storage.find_replica(&v.replication_id).await? {
+        let (phase, synced_to) = match storage.find_replica(&v.replication_id).await? {
             Some(image) => {
                 let status = storage.status(&image).await?;
+                let synced_to = status.synced_to;
                 match epoch {
-                    Some((epoch, _)) if is_before(&status, &epoch) => ReplicationPhase::Replicating,
-                    _ => status.phase,
+                    Some((epoch, _)) if is_before(&status, &epoch) => (ReplicationPhase::Replicating, synced_to),
+                    _ => (status.phase, synced_to),
                 }
             }
-            None => ReplicationPhase::Unknown,
+            None => (ReplicationPhase::Unknown, None),
         };
-        Ok(match phase {
+        let mirroring = match phase {
             ReplicationPhase::Replicating => rules::Mirroring::Normal,
             ReplicationPhase::InitialCopy { percent } => rules::Mirroring::InitialCopy { percent },
             other => rules::Mirroring::Abnormal {
                 reason: format!("{other:?}"),
             },
-        })
+        };
+        Ok((mirroring, synced_to))
     }
 
     /// What the providers can do for a plan. A Source that is not attached, since it is lost, is not asked.

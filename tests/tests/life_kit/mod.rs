@@ -186,7 +186,12 @@ impl World {
 
     /// A new engine on the same store, not started.
     pub async fn replace(&mut self) {
-        self.engine = engine(&self.store, &self.clock, &self.ids);
+        self.replace_by(engine(&self.store, &self.clock, &self.ids)).await;
+    }
+
+    /// The same by an engine that is made in another way.
+    pub async fn replace_by(&mut self, engine: Engine) {
+        self.engine = engine;
         for site in ["a", "b"] {
             let cluster = self
                 .session()

@@ -28,6 +28,7 @@ pub struct Recorder {
     store: MemoryStore,
     summaries: Mutex<Vec<JobSummary>>,
     puts: Mutex<Vec<Put>>,
+    transactions: Mutex<Vec<Vec<Write>>>,
     tampering: Mutex<Option<Tampering>>,
 }
 
@@ -40,6 +41,11 @@ impl Recorder {
     /// Every document that was ever committed, in order.
     pub fn puts(&self) -> Vec<Put> {
         self.puts.lock().unwrap().clone()
+    }
+
+    /// Every transaction that was ever committed, in order.
+    pub fn transactions(&self) -> Vec<Vec<Write>> {
+        self.transactions.lock().unwrap().clone()
     }
 
     pub fn tamper(&self, how: Option<Tampering>) {
@@ -71,7 +77,8 @@ impl Store for Recorder {
                 _ => None,
             })
             .collect();
-        self.store.commit(writes).await?;
+        self.store.commit(writes.clone()).await?;
+        self.transactions.lock().unwrap().push(writes);
         self.puts.lock().unwrap().extend(puts);
         self.summaries.lock().unwrap().extend(summaries);
         Ok(())
