@@ -21,9 +21,11 @@ mod inventory;
 mod journal_writer;
 mod lease;
 mod leftovers;
+mod logins;
 mod manifest;
 mod monitor;
 mod outcome;
+mod passwords;
 mod phases;
 mod planner;
 mod reconnect;
@@ -49,8 +51,10 @@ pub(crate) use freeze::{SourceReach, cloned_images, freeze, group_inventory, rea
 pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
+pub(crate) use logins::{attempts_of, logins_of};
 pub(crate) use manifest::check as check_manifest;
 pub(crate) use monitor::{answers, named};
+pub(crate) use passwords::random_password;
 pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
@@ -59,8 +63,8 @@ pub(crate) use sync::{read_cluster, sync_cluster};
 pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::model::Actor;
-use crate::model::{ClusterId, JobId, JobState, License};
-use crate::ports::{Clock, IdSource, RandomIds, SystemClock};
+use crate::model::{AuditId, ClusterId, JobId, JobState, License};
+use crate::ports::{Clock, IdSource, RandomIds, Randomness, SystemClock, SystemRandomness};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
@@ -70,10 +74,10 @@ use connections::Connectors;
 use futures::future::BoxFuture;
 use reconnect::Attachment;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// The providers of one cluster.
 #[derive(Debug, Clone)]
@@ -104,6 +108,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) randomness: Arc<dyn Randomness>,
     settings: RwLock<Arc<Settings>>,
     pub(crate) license: Option<License>,
     pub(crate) node: String,
@@ -117,6 +122,10 @@ pub(crate) struct Inner {
     pub(crate) cluster_changed: Notify,
     /// Told whenever a job may have let go of its group.
     pub(crate) group_freed: Notify,
+    /// So many passwords are hashed at once.
+    hashing: Semaphore,
+    /// Counts up, so that no two entries of the audit trail that are made here have one id.
+    audited: AtomicU64,
     /// Set when the engine shuts down: runners stop at the next safe place.
     stop: tokio::sync::watch::Sender<bool>,
     /// Whether the watch runs, and it looks after jobs that nobody runs.
@@ -146,6 +155,7 @@ pub struct EngineBuilder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    randomness: Arc<dyn Randomness>,
     settings: Settings,
     license: Option<License>,
     node: String,
@@ -165,6 +175,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
         self.ids = ids;
+        self
+    }
+
+    /// Another source of randomness than the system's, for tests: tokens and first passwords are made of it.
+    #[must_use]
+    pub fn randomness(mut self, randomness: Arc<dyn Randomness>) -> Self {
+        self.randomness = randomness;
         self
     }
 
@@ -254,6 +271,7 @@ impl EngineBuilder {
             store: self.store,
             clock: self.clock,
             ids: self.ids,
+            randomness: self.randomness,
             settings: RwLock::new(Arc::new(self.settings)),
             license: self.license,
             node: self.node,
@@ -265,6 +283,8 @@ impl EngineBuilder {
             jobs: Mutex::default(),
             cluster_changed: Notify::new(),
             group_freed: Notify::new(),
+            hashing: Semaphore::new(4),
+            audited: AtomicU64::new(0),
             stop: tokio::sync::watch::channel(false).0,
             started: AtomicBool::new(false),
         };
@@ -280,6 +300,7 @@ impl Engine {
             store,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
+            randomness: Arc::new(SystemRandomness),
             license: None,
             settings: Settings::default(),
             node: "local".to_owned(),
@@ -380,6 +401,16 @@ impl Inner {
     /// The settings as they are now.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A new id of the audit trail: in the order of time, and another for every node. Not from the source of ids, which
+    /// would make what a job is called depend on how much is audited.
+    pub(crate) fn audit_id(&self) -> AuditId {
+        let (micros, count) = (
+            self.clock.now().as_microsecond(),
+            self.audited.fetch_add(1, Ordering::Relaxed),
+        );
+        AuditId::new(format!("{micros:017}-{count:010}-{}", self.node))
     }
 
     /// What is held in memory of a cluster's inventory.

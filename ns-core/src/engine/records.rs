@@ -3,12 +3,14 @@
 use super::connections::StoredConnection;
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
+use super::logins::{Credential, Installation, LoginAttempts, StoredLogin};
 use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
-    ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, VolumeMetadata, queryable,
+    AuditEntry, Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange,
+    PlanId, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, User, UserGroup, VolumeMetadata,
+    queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -73,6 +75,15 @@ documents! {
     /// How a cluster is connected to, its secrets sealed; its id is the cluster's.
     CONNECTION: StoredConnection = "connection",
     VOLUME_METADATA: VolumeMetadata = "volume-metadata",
+    USER: User = "user",
+    USER_GROUP: UserGroup = "user-group",
+    /// The hash of an account's password; its id is the account's.
+    CREDENTIAL: Credential = "credential",
+    /// Its id is the digest of what its holder has.
+    LOGIN: StoredLogin = "login",
+    LOGIN_ATTEMPTS: LoginAttempts = "login-attempts",
+    INSTALLATION: Installation = "installation",
+    AUDIT: AuditEntry = "audit",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

@@ -60,6 +60,11 @@ pub struct Settings {
     pub one_login_per_account: bool,
     /// Whether passwords follow the old manual's rule, 6 to 16 characters of four classes (USR-12), instead of SEC-04's.
     pub classic_passwords: bool,
+    /// How much memory hashing a password takes, in KiB (SEC-01): 1024 to 1048576. A password that was hashed otherwise is hashed anew
+    /// when its user logs in.
+    pub password_memory_kib: u32,
+    /// How many passes hashing a password makes over that memory (SEC-01): 1 to 16.
+    pub password_passes: u32,
     /// Whether failover, confirm, forced promotion and the end of a protection need a second person (SEC-25).
     pub four_eyes: bool,
     /// How long events are kept (SET-05).
@@ -93,6 +98,8 @@ impl Default for Settings {
             login_limit: Duration::from_secs(12 * 3600),
             one_login_per_account: true,
             classic_passwords: false,
+            password_memory_kib: 19 * 1024,
+            password_passes: 2,
             four_eyes: false,
             event_retention: Duration::from_secs(365 * 24 * 3600),
         }
@@ -140,6 +147,24 @@ impl Settings {
             if limit.is_zero() {
                 return invalid(field, "must not be zero");
             }
+        }
+        if self.login_attempts == 0 {
+            return invalid("login_attempts", "must be 1 or more");
+        }
+        for (field, limit) in [
+            ("lockout", self.lockout),
+            ("login_idle_limit", self.login_idle_limit),
+            ("login_limit", self.login_limit),
+        ] {
+            if limit < Duration::from_secs(1) {
+                return invalid(field, "must be a second or more");
+            }
+        }
+        if !(1024..=1024 * 1024).contains(&self.password_memory_kib) {
+            return invalid("password_memory_kib", "must be 1024 to 1048576");
+        }
+        if !(1..=16).contains(&self.password_passes) {
+            return invalid("password_passes", "must be 1 to 16");
         }
         Ok(())
     }

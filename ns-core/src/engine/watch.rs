@@ -1,11 +1,12 @@
 //! What the engine looks at by itself, again and again: whether a fenced source came back and may write, whether any volume has
-//! two writers, whether plans follow their Sources, and which recovery points and drills are due. Storage does not tell of two
+//! two writers, whether plans follow their Sources, which recovery points and drills are due, and what is left of old logins. Storage does not tell of two
 //! writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both sides are read.
 
 use super::Inner;
 use super::drills;
 use super::follow::follow_sources;
 use super::journal_writer::first_writes;
+use super::logins::forget_old_logins;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
@@ -46,6 +47,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = drills::make_due_drills(&inner).await {
             tracing::warn!(%error, "drills that are due could not be made");
+        }
+        if let Err(error) = forget_old_logins(&inner).await {
+            tracing::warn!(%error, "what is left of old logins could not be taken away");
         }
         tokio::select! {
             biased;

@@ -55,6 +55,12 @@ id! {
     ScheduleId,
     /// A user group that owns clusters and protection groups.
     OwnerGroupId,
+    /// An account: what its user logs in with. Always in small letters.
+    UserId,
+    /// A login, as it is named in the audit trail; it opens nothing.
+    LoginId,
+    /// An entry of the audit trail.
+    AuditId,
     /// An object of a cloud, as the cloud names it: a server, a volume, a network.
     CloudId,
     /// The identity of a replicated volume that is the same on both sides (RBD: the mirroring global id). Names are not:

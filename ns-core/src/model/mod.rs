@@ -4,6 +4,7 @@
 //! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
 
 mod actor;
+mod audit;
 mod cluster;
 mod connection;
 mod drill_schedule;
@@ -20,10 +21,13 @@ mod plan_change;
 mod point;
 mod query;
 mod record_fields;
+mod right;
 mod timetable;
+mod user;
 mod volume_metadata;
 
 pub use actor::*;
+pub use audit::*;
 pub use cluster::*;
 pub use connection::*;
 pub use drill_schedule::*;
@@ -39,5 +43,7 @@ pub use plan_change::*;
 pub use point::*;
 pub(crate) use query::queryable;
 pub use query::*;
+pub use right::*;
 pub use timetable::*;
+pub use user::*;
 pub use volume_metadata::*;

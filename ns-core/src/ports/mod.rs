@@ -1,8 +1,11 @@
-//! Ports for everything that is not a value and not a cloud: time and identifiers. They are injected, so that tests own
+//! Ports for everything that is not a value and not a cloud: time, identifiers and
+//! randomness. They are injected, so that tests own
 //! them; nothing else in the crate may read a clock or draw a random number.
 
 mod clock;
 mod ids;
+mod random;
 
 pub use clock::{Clock, SystemClock, with_deadline};
 pub use ids::{IdSource, RandomIds, SequentialIds};
+pub use random::{Randomness, SystemRandomness};

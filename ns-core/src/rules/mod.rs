@@ -11,8 +11,10 @@ mod group;
 mod job;
 mod license;
 mod name;
+mod password;
 mod plan;
 mod timetable;
+mod user;
 
 pub use access::*;
 pub use connection::*;
@@ -20,8 +22,10 @@ pub use group::*;
 pub use job::*;
 pub use license::*;
 pub use name::*;
+pub use password::*;
 pub use plan::*;
 pub use timetable::*;
+pub use user::*;
 
 use crate::model::{JobId, JobState};
 use crate::{Error, ErrorKind, Result};
