@@ -6,7 +6,7 @@
 use super::passwords;
 use super::records::{Records, kinds, put, remove};
 use super::{Engine, Inner};
-use crate::model::{Actor, Area, AuditEntry, AuditOutcome, Login, LoginId, User, UserId, UserRole, Verb};
+use crate::model::{Actor, Approval, Area, AuditEntry, AuditOutcome, Login, LoginId, User, UserId, UserRole, Verb};
 use crate::session::{LoggedIn, Session};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result, rules};
@@ -378,7 +378,7 @@ pub(crate) async fn attempts_of(records: &Records, user: &UserId) -> Result<Vec<
         .collect())
 }
 
-/// Takes away what is left of logins that have ended and of failures that are long past.
+/// Takes away what is left of logins that have ended, of failures that are long past, and of requests for a second person.
 pub(super) async fn forget_old_logins(inner: &Inner) -> Result<()> {
     let (records, now) = (inner.records(), inner.clock.now());
     let idle = inner.settings().login_idle_limit;
@@ -390,6 +390,9 @@ pub(super) async fn forget_old_logins(inner: &Inner) -> Result<()> {
     let logins = records.all(kinds::LOGIN, ended).await?;
     let attempts = records.all(kinds::LOGIN_ATTEMPTS, past).await?;
     let mut gone: Vec<_> = logins.iter().map(|l| remove(kinds::LOGIN, &l.digest)).collect();
+    let expired = |a: &Approval| rules::login_ended(a.expires_at, Timestamp::MAX, FAILURES_KEPT, now);
+    let approvals = records.all(kinds::APPROVAL, expired).await?;
+    gone.extend(approvals.iter().map(|a| remove(kinds::APPROVAL, a.id.as_str())));
     gone.extend(
         attempts
             .iter()

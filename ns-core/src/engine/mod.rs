@@ -124,8 +124,9 @@ pub(crate) struct Inner {
     pub(crate) group_freed: Notify,
     /// So many passwords are hashed at once.
     hashing: Semaphore,
-    /// Counts up, so that no two entries of the audit trail that are made here have one id.
-    audited: AtomicU64,
+    /// Counts up, so that no two entries of the audit trail that are made here have one id; and what sets them apart from those
+    /// of other engines.
+    audited: (AtomicU64, String),
     /// Set when the engine shuts down: runners stop at the next safe place.
     stop: tokio::sync::watch::Sender<bool>,
     /// Whether the watch runs, and it looks after jobs that nobody runs.
@@ -267,6 +268,8 @@ impl EngineBuilder {
                     .with_source(e)
             })?,
         };
+        let mut mark = [0; 4];
+        self.randomness.fill(&mut mark)?;
         let inner = Inner {
             store: self.store,
             clock: self.clock,
@@ -284,7 +287,7 @@ impl EngineBuilder {
             cluster_changed: Notify::new(),
             group_freed: Notify::new(),
             hashing: Semaphore::new(4),
-            audited: AtomicU64::new(0),
+            audited: (AtomicU64::new(0), u32::from_le_bytes(mark).to_string()),
             stop: tokio::sync::watch::channel(false).0,
             started: AtomicBool::new(false),
         };
@@ -403,14 +406,12 @@ impl Inner {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A new id of the audit trail: in the order of time, and another for every node. Not from the source of ids, which
-    /// would make what a job is called depend on how much is audited.
+    /// A new id of the audit trail, in the order of time. Not from the source of ids: what a job is called would depend on how
+    /// much is audited.
     pub(crate) fn audit_id(&self) -> AuditId {
-        let (micros, count) = (
-            self.clock.now().as_microsecond(),
-            self.audited.fetch_add(1, Ordering::Relaxed),
-        );
-        AuditId::new(format!("{micros:017}-{count:010}-{}", self.node))
+        let (count, mark) = &self.audited;
+        let count = count.fetch_add(1, Ordering::Relaxed);
+        AuditId::new(format!("{:017}-{count:010}-{mark}", self.clock.now().as_microsecond()))
     }
 
     /// What is held in memory of a cluster's inventory.

@@ -8,9 +8,9 @@ use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::watch::TwoWriters;
 use crate::model::{
-    AuditEntry, Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange,
-    PlanId, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, User, UserGroup, VolumeMetadata,
-    queryable,
+    Approval, AuditEntry, Cluster, ClusterEvent, ClusterId, DrillSchedule, Home, Inventory, JobId, JobSummary,
+    PlanChange, PlanId, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, User, UserGroup,
+    VolumeMetadata, queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -84,6 +84,7 @@ documents! {
     LOGIN_ATTEMPTS: LoginAttempts = "login-attempts",
     INSTALLATION: Installation = "installation",
     AUDIT: AuditEntry = "audit",
+    APPROVAL: Approval = "approval",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

@@ -218,7 +218,7 @@ impl Inner {
             owner_group_id: failover.owner_group_id.clone(),
         };
         tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
-        match self.records().commit(first_writes(self, &job, created, None)?).await {
+        match self.records().commit(first_writes(self, &job, created, vec![])?).await {
             Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
             result => {
                 result?;

@@ -61,6 +61,8 @@ id! {
     LoginId,
     /// An entry of the audit trail.
     AuditId,
+    /// A request for a second person's word.
+    ApprovalId,
     /// An object of a cloud, as the cloud names it: a server, a volume, a network.
     CloudId,
     /// The identity of a replicated volume that is the same on both sides (RBD: the mirroring global id). Names are not:

@@ -4,6 +4,7 @@
 //! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
 
 mod actor;
+mod approval;
 mod audit;
 mod cluster;
 mod connection;
@@ -27,6 +28,7 @@ mod user;
 mod volume_metadata;
 
 pub use actor::*;
+pub use approval::*;
 pub use audit::*;
 pub use cluster::*;
 pub use connection::*;

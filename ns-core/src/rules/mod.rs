@@ -6,6 +6,7 @@
 //! present state; each names the field it is about, in the notation `mapping.volume_types[ceph]`.
 
 mod access;
+mod approval;
 mod connection;
 mod group;
 mod job;
@@ -17,6 +18,7 @@ mod timetable;
 mod user;
 
 pub use access::*;
+pub use approval::*;
 pub use connection::*;
 pub use group::*;
 pub use job::*;

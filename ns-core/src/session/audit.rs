@@ -15,17 +15,17 @@ use std::sync::{Mutex, PoisonError};
 pub(super) struct Act {
     area: Area,
     verb: Verb,
-    action: &'static str,
+    action: String,
     object: String,
 }
 
 impl Act {
-    pub(super) fn new(area: Area, verb: Verb, action: &'static str, object: impl Display) -> Self {
+    pub(super) fn new(area: Area, verb: Verb, action: impl Into<String>, object: impl Display) -> Self {
         let object = object.to_string();
         Self {
             area,
             verb,
-            action,
+            action: action.into(),
             // What somebody gave may be of any length; no id or name that is good is longer.
             object: object.chars().take(255).collect(),
         }
@@ -57,6 +57,11 @@ impl Notes {
         });
         self.noted().changes.extend(changes);
         Ok(())
+    }
+
+    /// Notes who approved it.
+    pub(super) fn approved(&self, by: &str) {
+        self.noted().approved_by = Some(by.to_owned());
     }
 
     fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
@@ -141,7 +146,7 @@ impl Session {
             .as_ref()
             .is_none_or(|l| !l.must_change_password)
             .then_some(self.actor.role);
-        let mut entry = AuditEntry {
+        let entry = AuditEntry {
             id: self.inner.audit_id(),
             at: now,
             ended_at: refusal.map(|_| now),
@@ -149,20 +154,15 @@ impl Session {
             role,
             area: act.area,
             verb: act.verb,
-            action: act.action.to_owned(),
+            action: act.action,
             object: act.object,
             changes: BTreeMap::new(),
             approved_by: None,
             outcome: refusal.map_or(AuditOutcome::Begun, |e| outcome(Some(e))),
         };
-        loop {
-            let write = put(kinds::AUDIT, entry.id.as_str(), Some(0), &entry)?;
-            match self.inner.records().commit(vec![write]).await {
-                // An engine of the same name made one in the same microsecond.
-                Err(e) if e.kind() == ErrorKind::Conflict => entry.id = self.inner.audit_id(),
-                result => return result.map(|()| entry),
-            }
-        }
+        let write = put(kinds::AUDIT, entry.id.as_str(), Some(0), &entry)?;
+        self.inner.records().commit(vec![write]).await?;
+        Ok(entry)
     }
 
     fn check_password_changed(&self) -> Result<()> {

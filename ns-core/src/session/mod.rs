@@ -9,6 +9,7 @@
 
 mod access;
 mod account;
+mod approvals;
 mod audit;
 mod clusters;
 mod connections;
@@ -27,6 +28,7 @@ mod users;
 mod verify;
 
 pub use account::{Account, AccountUpdate};
+pub use approvals::Approvals;
 pub use audit::AuditTrail;
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
 pub use connections::{Connection, HalfConnection, Resealed};
@@ -170,6 +172,12 @@ impl Session {
     #[must_use]
     pub const fn account(&self) -> Account<'_> {
         Account { session: self }
+    }
+
+    /// What waits for a second person, where the settings ask for one (SEC-25).
+    #[must_use]
+    pub const fn approvals(&self) -> Approvals<'_> {
+        Approvals { session: self }
     }
 
     /// Who did what, and who was refused (SEC-20).
