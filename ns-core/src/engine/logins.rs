@@ -144,7 +144,8 @@ impl Engine {
 
     /// Logs somebody in (USR-26). `origin` is where the login comes from as the host knows it, e.g. the address: failures are counted
     /// for each id and origin, so that nobody can shut others out (USR-28, SEC-06). With
-    /// [`one_login_per_account`](crate::Settings::one_login_per_account) the account's earlier logins end (USR-27).
+    /// [`one_login_per_account`](crate::Settings::one_login_per_account) the account's earlier logins end (USR-27), which the audit trail
+    /// tells as `users.log_in_again` (SEC-07).
     ///
     /// ```no_run
     /// # async fn example(engine: ns_core::Engine, password: secrecy::SecretString) -> ns_core::Result<()> {
@@ -173,6 +174,7 @@ impl Engine {
         };
         let now = inner.clock.now();
         if credential.expires_at.is_some_and(|end| now >= end) {
+            records.commit(vec![attempt.forget()]).await?;
             return Err(Error::new(
                 ErrorKind::Unauthenticated,
                 "login.password_expired",

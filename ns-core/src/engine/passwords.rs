@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
+use unicode_normalization::UnicodeNormalization;
 
 /// What hashing costs under these settings.
 fn params(settings: &Settings) -> Result<Params> {
@@ -59,7 +60,9 @@ impl Inner {
         work: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let _permit = self.hashing.acquire().await.map_err(failed)?;
-        let normal = SecretString::from(rules::normal_password(password.expose_secret()));
+        // No password is longer than the longest: whoever sends megabytes gets no more work than others.
+        let normal = password.expose_secret().nfc().take(rules::PASSWORD_LENGTH.end() + 1);
+        let normal = SecretString::from(normal.collect::<String>());
         let done = self
             .runtime
             .spawn_blocking(move || work(normal.expose_secret().as_bytes()));

@@ -169,3 +169,30 @@ impl Settings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_03_set_04_sec_01_sec_07_settings_of_logins_have_ranges() {
+        assert!(Settings::default().check().is_ok());
+        type Spoil = fn(&mut Settings);
+        let rows: [(&str, Spoil); 8] = [
+            ("login_attempts", |s| s.login_attempts = 0),
+            ("lockout", |s| s.lockout = Duration::ZERO),
+            ("login_idle_limit", |s| s.login_idle_limit = Duration::from_millis(999)),
+            ("login_limit", |s| s.login_limit = Duration::ZERO),
+            ("password_memory_kib", |s| s.password_memory_kib = 1023),
+            ("password_memory_kib", |s| s.password_memory_kib = 1024 * 1024 + 1),
+            ("password_passes", |s| s.password_passes = 0),
+            ("password_passes", |s| s.password_passes = 17),
+        ];
+        for (field, spoil) in rows {
+            let mut settings = Settings::default();
+            spoil(&mut settings);
+            let error = settings.check().unwrap_err();
+            assert_eq!((error.code(), error.field()), ("settings.range", Some(field)));
+        }
+    }
+}

@@ -89,6 +89,7 @@ impl Failback<'_> {
     ///
     /// # Errors
     /// `NotFound` without an offer; `Refused` when it was taken already (after a job that failed it may be asked for again), or the recovered instances are not there any more;
+    /// `approval.required` or `approval.rejected` for a `give_up` that a second person has to approve (SEC-25);
     /// `Invalid` for a `give_up` without operator or reason; `Unavailable` when the side that runs now does not answer.
     pub async fn reprotect(
         &self,

@@ -151,7 +151,7 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// Those of [`ProtectionGroups::create`] for the group as it is to be (PG-19, PG-20); `Refused`, `group.jobs`, while a job
     /// of the group exists, naming it (PG-18); `Refused`, `group.end_protection`, when the last member is taken out without
-    /// `end_protection`. Nothing is changed then.
+    /// `end_protection`, and then what [`Plans::delete`](super::Plans::delete) refuses. Nothing is changed then.
     pub async fn update(&self, id: &GroupId, update: GroupUpdate) -> Result<(ProtectionGroup, Option<JobId>)> {
         let notes = Notes::default();
         let act = Act::new(Area::ProtectionGroups, Verb::Update, "protection_groups.update", id);

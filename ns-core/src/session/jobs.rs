@@ -194,7 +194,8 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// `Invalid` or `Refused` with field, rule and remedy: the matrix of JOB-20 … JOB-37, the plan's status (JOB-40), a
-    /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
+    /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right; for a
+    /// failover `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25).
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
         let notes = Notes::default();
         let act = Act::new(Area::Jobs, Verb::Create, "jobs.create", &request.plan_id);
@@ -444,7 +445,8 @@ impl Jobs<'_> {
     /// ```
     ///
     /// # Errors
-    /// `Refused` naming operation and state when the state machine has no such transition (SM-64).
+    /// `Refused` naming operation and state when the state machine has no such transition (SM-64); for a confirm
+    /// `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25).
     pub async fn operate(&self, id: &JobId, operation: JobOperation, request: OperationRequest) -> Result<JobSummary> {
         let notes = Notes::default();
         let act = Act::new(Area::Jobs, Verb::Update, format!("jobs.{operation}"), id);

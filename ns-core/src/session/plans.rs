@@ -552,7 +552,8 @@ impl Plans<'_> {
     ///
     /// # Errors
     /// `Refused` while jobs of the group exist (PLAN-30); they are named. `Refused`, `plan.source_not_primary`, when the
-    /// Source cannot write a volume, as after a rollback that was given up half way.
+    /// Source cannot write a volume, as after a rollback that was given up half way; `approval.required` or `approval.rejected` where a
+    /// second person has to approve it (SEC-25).
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
         let notes = Notes::default();
         let act = Act::new(Area::Plans, Verb::Delete, "plans.delete", id);
