@@ -140,8 +140,8 @@ async fn sec_25_a_failover_needs_two() {
         .unwrap_err();
     assert_eq!(refused.code(), "job.operation");
 
-    let audit = world.session().audit();
-    let approved = audit
+    let root = world.session();
+    let approved = (root.audit())
         .list(&Query::default().equal("approved_by", "mina"))
         .await
         .unwrap()

@@ -44,9 +44,8 @@ pub fn sees_user(actor: &Actor, user: &User) -> bool {
 /// Everything that is wrong with a new account, as a form shows it (USR-05, USR-07, USR-09).
 #[must_use]
 pub fn new_user_violations(actor: &Actor, user: &User, facts: &UserFacts<'_>) -> Vec<Error> {
-    let mut found = form_violations(user, facts);
-    found.extend(id_taken(user, facts.others));
-    found.extend(no_new_admin(user.role));
+    let mut found = Vec::new();
+    // Before anything that would tell of the accounts of others.
     if actor.role != UserRole::Admin {
         found.extend(foreign_groups(actor, &user.groups));
         if user.groups.is_empty() {
@@ -58,6 +57,9 @@ pub fn new_user_violations(actor: &Actor, user: &User, facts: &UserFacts<'_>) ->
             );
         }
     }
+    found.extend(no_new_admin(user.role));
+    found.extend(form_violations(user, facts));
+    found.extend(id_taken(user, facts.others));
     found
 }
 
@@ -95,20 +97,20 @@ pub fn check_first_admin(user: &User, others: &[User]) -> Result<()> {
 /// away a group that is not their own (USR-10).
 pub fn check_user_update(actor: &Actor, was: &User, user: &User, facts: &UserFacts<'_>) -> Result<()> {
     check_handles(actor, was)?;
-    let mut found = form_violations(user, facts);
-    if was.role != user.role {
-        found.extend(no_new_admin(user.role));
-        if was.role == UserRole::Admin {
-            let message = "the account of an Admin keeps its role";
-            found.push(
-                refused("user.admin_role", "role", message).with_remedy("make another account for the other role"),
-            );
-        }
-    }
+    let mut found = Vec::new();
     if actor.role != UserRole::Admin {
         let changed = was.groups.symmetric_difference(&user.groups).cloned().collect();
         found.extend(foreign_groups(actor, &changed));
     }
+    if was.role != user.role {
+        found.extend(no_new_admin(user.role));
+        if was.role == UserRole::Admin {
+            let message = "the account of an Admin keeps its role";
+            let kept = refused("user.admin_role", "role", message);
+            found.push(kept.with_remedy("make another account for the other role"));
+        }
+    }
+    found.extend(form_violations(user, facts));
     first(found)
 }
 
