@@ -86,7 +86,8 @@ fn length_violation(password: &str, allowed: RangeInclusive<usize>) -> Option<Er
 
 fn classic_violations(password: &str) -> Vec<Error> {
     let mut found = Vec::from_iter(length_violation(password, CLASSIC_PASSWORD_LENGTH));
-    let classes: [(&str, fn(char) -> bool); 4] = [
+    type Class = (&'static str, fn(char) -> bool);
+    let classes: [Class; 4] = [
         ("small letter", char::is_lowercase),
         ("capital letter", char::is_uppercase),
         ("digit", |c| c.is_ascii_digit()),

@@ -314,6 +314,7 @@ mod tests {
         Actor::member("mina", UserRole::Manager, ["shop".into()])
     }
 
+    type Spoil = fn(&mut User);
     type Expected<'a> = Option<(ErrorKind, &'a str, &'a str)>;
 
     fn is(found: Result<()>, expected: Expected<'_>, row: &str) {
@@ -331,7 +332,6 @@ mod tests {
         let root = Actor::admin("root");
         let others = [user("otto", UserRole::Viewer, &["bank"])];
         let (all, good) = (groups(), user("anna", UserRole::Operator, &["shop"]));
-        type Spoil = fn(&mut User);
         let rows: [(&str, bool, Spoil, Expected<'_>); 17] = [
             ("good", false, |_| {}, None),
             ("by a manager", true, |_| {}, None),
@@ -457,7 +457,8 @@ mod tests {
             change(&mut changed);
             changed
         };
-        let rows: [(&str, &Actor, &User, fn(&mut User), Expected<'_>); 9] = [
+        type Row<'a> = (&'a str, &'a Actor, &'a User, Spoil, Expected<'a>);
+        let rows: [Row<'_>; 9] = [
             ("name", &mina, &anna, |u| u.name = "Anna".into(), None),
             (
                 "out of the own",
