@@ -18,18 +18,19 @@ use ns_core::journal::{Event, JobView, verify};
 use ns_core::license::{LicensePolicy, LicensePublicKey, PRODUCT, payload, sealed};
 use ns_core::model::{
     ClusterId, ConnectionSettings, DayOfMonth, EventArea, EventCode, ExecutionType, ForceRight, Half, JobId,
-    JobOperation, JobState, JobSummary, KeyReference, Language, LicenseClaims, ProductUuid, Recurrence,
+    JobOperation, JobState, JobSummary, KeyReference, Language, LicenseClaims, ProductUuid, Query, Recurrence,
     ReplicationMode, ResultCode, Severity, Timetable, UserRole, WeekOfMonth, Weekday,
 };
 use ns_core::ports::{Clock, Message, SequentialIds, Sink};
 use ns_core::sealing::{FixedKeys, HostKey, Secrets};
 use ns_core::session::{
     ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, ScheduleRequest,
-    SubscriptionRequest, VolumeMetadataRequest,
+    SubscriptionRequest, UserGroupRequest, UserRequest, UserUpdate, VolumeMetadataRequest,
 };
 use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
 use ns_core::store::{JournalLine, Store};
-use ns_core::{Actor, Engine, Error, ErrorKind};
+use ns_core::{Actor, Engine, Error, ErrorKind, Settings};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -201,6 +202,7 @@ async fn write() {
         ("connected", connections_that_are_kept().await),
         ("licensed", licensed_and_tuned().await),
         ("told", messages_on_their_way().await),
+        ("people", people().await),
     ] {
         keep(&folder, name, &world, &mut documents).await;
         world.engine.shutdown().await;
@@ -664,6 +666,69 @@ async fn messages_on_their_way() -> World {
     world.clock.sleep(Duration::from_secs(3600)).await;
     world.sim.revive("a");
     world.clock.sleep(Duration::from_secs(600)).await;
+    world
+}
+
+/// Accounts, logins that work and logins that fail, and what two people did together.
+async fn people() -> World {
+    let (mut world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
+    let providers = |world: &World, name: &str| world.providers(name.strip_prefix("site-").unwrap());
+    let clusters = world.session().clusters().list(&Query::default()).await.unwrap();
+    world.engine.shutdown().await;
+    let mut settings = Settings::default();
+    (settings.four_eyes, settings.password_memory_kib) = (true, 1024);
+    world.engine = Engine::builder(world.store.clone())
+        .clock(Arc::new(world.clock.clone()))
+        .ids(world.ids.clone())
+        .settings(settings)
+        .build()
+        .unwrap();
+    for cluster in clusters {
+        world.engine.attach(&cluster.id, providers(&world, &cluster.name));
+    }
+    let engine = &world.engine;
+    let good = SecretString::from("correct horse battery");
+    let first = engine.install_admin("root", "root@example.org").await.unwrap();
+    let login = engine.log_in("root", &first, "203.0.113.7").await.unwrap();
+    let shut = engine.authenticate(&login.token).await.unwrap();
+    shut.account().change_password(&first, &good).await.unwrap();
+    let root = engine.authenticate(&login.token).await.unwrap();
+    let request = UserGroupRequest {
+        name: "pier".into(),
+        description: "by the sea".into(),
+    };
+    let pier = root.user_groups().create(request).await.unwrap();
+    let request = UserRequest {
+        id: "anna".into(),
+        name: "Anna Kim".into(),
+        mail: "anna@example.org".into(),
+        role: UserRole::Operator,
+        groups: [pier.id].into(),
+    };
+    root.users().create(request).await.unwrap();
+    let update = UserUpdate {
+        role: Some(UserRole::Manager),
+        ..UserUpdate::default()
+    };
+    root.users().update(&"anna".into(), update).await.unwrap();
+    let wrong = SecretString::from("wrong");
+    for _ in 0..5 {
+        engine.log_in("anna", &wrong, "203.0.113.8").await.unwrap_err();
+    }
+    // Said yes, said no, used; refused, and failed.
+    let (otto, mina) = (Actor::admin("otto"), Actor::admin("mina"));
+    let (otto, mina) = (engine.session(otto), engine.session(mina));
+    let asked = |e: ns_core::Error| e.context().iter().find(|(k, _)| k == "approval").unwrap().1.clone();
+    let failover = JobRequest::failover(group, plan.clone());
+    let id = asked(otto.jobs().create(failover).await.unwrap_err());
+    mina.approvals().reject(&id.into()).await.unwrap();
+    let id = asked(otto.plans().delete(&plan).await.unwrap_err());
+    mina.approvals().approve(&id.into()).await.unwrap();
+    let gone = otto.plans().delete(&plan).await.unwrap();
+    world.succeeded(&gone).await;
+    world.sim.isolate("a");
+    let source = otto.clusters().by_name("site-a").await.unwrap().unwrap();
+    otto.clusters().sync(&source.id).await.unwrap_err();
     world
 }
 

@@ -246,7 +246,7 @@ async fn refuses(world: &World, job: &JobId, state: JobState, met: &mut BTreeMap
     let allowed = jobs.allowed(job).await.unwrap();
     let before: JobSummary = jobs.get(job).await.unwrap();
     assert_eq!(before.state, state);
-    let (journal, commits, dumps) = (jobs.journal(job).await.unwrap(), world.store.commits(), world.dumps());
+    let (journal, commits, dumps) = (jobs.journal(job).await.unwrap(), world.commits().await, world.dumps());
     let calls = world.sim.calls().len();
     for operation in JobOperation::ALL.iter().copied().filter(|o| !allowed.contains(o)) {
         let error = jobs.operate(job, operation, Default::default()).await.unwrap_err();
@@ -261,7 +261,7 @@ async fn refuses(world: &World, job: &JobId, state: JobState, met: &mut BTreeMap
     }
     assert_eq!(jobs.get(job).await.unwrap(), before);
     assert_eq!(jobs.journal(job).await.unwrap(), journal);
-    assert_eq!(world.store.commits(), commits, "{state}");
+    assert_eq!(world.commits().await, commits, "{state}");
     assert_eq!(world.sim.calls().len(), calls, "{state}");
     world.same(&dumps, "a refusal");
 }

@@ -50,7 +50,7 @@ impl Runner {
                     actor,
                     owner_group_id,
                 };
-                writes.extend(journal_writer::first_writes(&self.inner, &job, created, None)?);
+                writes.extend(journal_writer::first_writes(&self.inner, &job, created, vec![])?);
                 next = Some(job);
             }
         } else if let (Work::Point { point_id, .. }, Some(frozen)) = (&view.work, &view.frozen)

@@ -73,7 +73,7 @@ async fn make_due_drill(inner: &Arc<Inner>, id: &str) -> Result<()> {
             deadline: run,
             actor: schedule.created_by.clone(),
         };
-        writes = first_writes(inner, &job, created, Some(planned))?;
+        writes = first_writes(inner, &job, created, vec![planned])?;
         schedule.last_job = Some(job.clone());
         made = Some(job);
     }

@@ -28,8 +28,9 @@ pub(crate) struct JournalWriter {
     along: Option<Write>,
 }
 
-/// The first write of a job: its journal with one entry, and for a planned job its time as the second; and its summary.
-pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event, planned: Option<Event>) -> Result<Vec<Write>> {
+/// The first write of a job: its journal with one entry and what else is known from the beginning, as the time of a planned job;
+/// and its summary.
+pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event, further: Vec<Event>) -> Result<Vec<Write>> {
     let mut entry = Entry {
         job: job.clone(),
         position: 1,
@@ -39,9 +40,9 @@ pub(crate) fn first_writes(inner: &Inner, job: &JobId, event: Event, planned: Op
     let mut chain = Chain::new(job.clone());
     let mut lines = vec![chain.seal(&entry)?];
     let mut view = JobView::begin(&entry)?;
-    if let Some(event) = planned {
+    for event in further {
         entry = Entry {
-            position: 2,
+            position: entry.position + 1,
             event,
             ..entry
         };

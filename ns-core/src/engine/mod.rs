@@ -24,10 +24,12 @@ mod journal_writer;
 mod lease;
 mod leftovers;
 mod licensing;
+mod logins;
 mod manifest;
 mod measure;
 mod monitor;
 mod outcome;
+mod passwords;
 mod phases;
 mod planner;
 mod reconnect;
@@ -59,9 +61,11 @@ pub(crate) use history::history;
 pub(crate) use journal_writer::first_writes;
 pub(crate) use lease::{holder, is_elsewhere};
 pub(crate) use licensing::{LICENSE_ID, StoredLicense};
+pub(crate) use logins::{attempts_of, logins_of};
 pub(crate) use manifest::check as check_manifest;
 pub(crate) use measure::newest_points;
 pub(crate) use monitor::{answers, named};
+pub(crate) use passwords::random_password;
 pub(crate) use planner::{Planner, hypothetical};
 pub(crate) use records::{Records, kinds, not_found, put, remove};
 pub(crate) use remote::{goes_on, order};
@@ -75,8 +79,8 @@ pub(crate) use watch::{TwoWriters, role_of};
 
 use crate::license::LicensePolicy;
 use crate::model::Actor;
-use crate::model::{ClusterId, JobId, JobState, License};
-use crate::ports::{Clock, IdSource, RandomIds, Sink, SystemClock};
+use crate::model::{AuditId, ClusterId, JobId, JobState, License};
+use crate::ports::{Clock, IdSource, RandomIds, Randomness, Sink, SystemClock, SystemRandomness};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
@@ -86,10 +90,10 @@ use connections::Connectors;
 use futures::future::BoxFuture;
 use reconnect::Attachment;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tracing::Instrument;
 use tuning::{LogHook, Tuning};
 
@@ -124,6 +128,7 @@ pub(crate) struct Inner {
     pub(crate) ids: Arc<dyn IdSource>,
     tuning: Tuning,
     pub(crate) license_policy: LicensePolicy,
+    pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) node: String,
     pub(crate) support_contact: Option<String>,
     runtime: Handle,
@@ -138,6 +143,11 @@ pub(crate) struct Inner {
     pub(crate) cluster_changed: Notify,
     /// Told whenever a job may have let go of its group.
     pub(crate) group_freed: Notify,
+    /// So many passwords are hashed at once.
+    hashing: Semaphore,
+    /// Counts up, so that no two entries of the audit trail that are made here have one id; and what sets them apart from those
+    /// of other engines.
+    audited: (AtomicU64, String),
     /// Set when the engine shuts down: runners stop at the next safe place.
     stop: tokio::sync::watch::Sender<bool>,
     /// Whether the watch runs, and it looks after jobs that nobody runs.
@@ -167,6 +177,7 @@ pub struct EngineBuilder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    randomness: Arc<dyn Randomness>,
     settings: Settings,
     on_log_level: Option<LogHook>,
     license_policy: LicensePolicy,
@@ -189,6 +200,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
         self.ids = ids;
+        self
+    }
+
+    /// Another source of randomness than the system's, for tests: tokens and first passwords are made of it.
+    #[must_use]
+    pub fn randomness(mut self, randomness: Arc<dyn Randomness>) -> Self {
+        self.randomness = randomness;
         self
     }
 
@@ -343,12 +361,15 @@ impl EngineBuilder {
             })?,
         };
         measure::describe();
+        let mut mark = [0; 4];
+        self.randomness.fill(&mut mark)?;
         let inner = Inner {
             store: Arc::new(MeasuredStore::new(self.store, self.clock.clone())),
             clock: self.clock,
             ids: self.ids,
             tuning: Tuning::new(self.settings, self.on_log_level),
             license_policy: self.license_policy,
+            randomness: self.randomness,
             node: self.node,
             support_contact: self.support_contact,
             runtime,
@@ -360,6 +381,8 @@ impl EngineBuilder {
             jobs: Mutex::default(),
             cluster_changed: Notify::new(),
             group_freed: Notify::new(),
+            hashing: Semaphore::new(4),
+            audited: (AtomicU64::new(0), u32::from_le_bytes(mark).to_string()),
             stop: tokio::sync::watch::channel(false).0,
             started: AtomicBool::new(false),
         };
@@ -376,6 +399,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             license_policy: LicensePolicy::default(),
+            randomness: Arc::new(SystemRandomness),
             settings: Settings::default(),
             on_log_level: None,
             node: "local".to_owned(),
@@ -477,6 +501,14 @@ impl Engine {
 impl Inner {
     pub(crate) fn records(&self) -> Records {
         Records::new(self.store.clone())
+    }
+
+    /// A new id of the audit trail, in the order of time. Not from the source of ids: what a job is called would depend on how
+    /// much is audited.
+    pub(crate) fn audit_id(&self) -> AuditId {
+        let (count, mark) = &self.audited;
+        let count = count.fetch_add(1, Ordering::Relaxed);
+        AuditId::new(format!("{:017}-{count:010}-{mark}", self.clock.now().as_microsecond()))
     }
 
     /// What is held in memory of a cluster's inventory.

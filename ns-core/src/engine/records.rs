@@ -4,15 +4,16 @@ use super::connections::StoredConnection;
 use super::fences::HeldFence;
 use super::inventory::InventoryHead;
 use super::licensing::StoredLicense;
+use super::logins::{Credential, Installation, LoginAttempts, StoredLogin};
 use super::remote::Note;
 use super::schedule::PointSchedule;
 use super::telling::{Condition, EventHead};
 use super::tuning::StoredSettings;
 use super::watch::TwoWriters;
 use crate::model::{
-    Cluster, ClusterEvent, ClusterId, Delivery, DrillSchedule, Home, Inventory, JobId, JobSummary, PlanChange, PlanId,
-    ProductEvent, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId, Resource, Subscription, VolumeMetadata,
-    queryable,
+    Approval, AuditEntry, Cluster, ClusterEvent, ClusterId, Delivery, DrillSchedule, Home, Inventory, JobId,
+    JobSummary, PlanChange, PlanId, ProductEvent, ProtectionGroup, RecoveryPlan, RecoveryPoint, ReplicationId,
+    Resource, Subscription, User, UserGroup, VolumeMetadata, queryable,
 };
 use crate::planning::PointRemains;
 use crate::report::RecoveryReport;
@@ -90,6 +91,16 @@ documents! {
     SUBSCRIPTION: Subscription = "subscription",
     /// A message that is to be delivered.
     DELIVERY: Delivery = "delivery",
+    USER: User = "user",
+    USER_GROUP: UserGroup = "user-group",
+    /// The hash of an account's password; its id is the account's.
+    CREDENTIAL: Credential = "credential",
+    /// Its id is the digest of what its holder has.
+    LOGIN: StoredLogin = "login",
+    LOGIN_ATTEMPTS: LoginAttempts = "login-attempts",
+    INSTALLATION: Installation = "installation",
+    AUDIT: AuditEntry = "audit",
+    APPROVAL: Approval = "approval",
 }
 
 fn again<T: DeserializeOwned + Serialize>(kind: &str, id: &str, body: &str) -> Result<String> {

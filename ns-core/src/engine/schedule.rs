@@ -71,7 +71,7 @@ async fn make_due_point(inner: &Arc<Inner>, group: &ProtectionGroup, plan: &Reco
         actor: "engine".to_owned(),
         owner_group_id: Some(group.owner_group_id.clone()),
     };
-    let mut writes = first_writes(inner, &job, created, None)?;
+    let mut writes = first_writes(inner, &job, created, vec![])?;
     let served = PointSchedule { slot };
     writes.push(put(kinds::POINT_SCHEDULE, group.id.as_str(), Some(version), &served)?);
     writes.push(remove(kinds::CONDITION, &skipping(group)));

@@ -349,6 +349,10 @@ settings! {
     /// Whether passwords follow the old manual's rule, 6 to 16 characters of four classes, instead of length and a list of
     /// passwords that are known.
     classic_passwords: bool = false, Flag, "USR-12, SEC-04";
+    /// How much memory hashing a password takes, in KiB. A password that was hashed otherwise is hashed anew when its user logs in.
+    password_memory_kib: u32 = 19 * 1024, Count(1024..=1_048_576), "SEC-01";
+    /// How many passes hashing a password makes over that memory.
+    password_passes: u32 = 2, Count(1..=16), "SEC-01";
     /// Whether failover, confirm, forced promotion and the end of a protection need a second person.
     four_eyes: bool = false, Flag, "SEC-25";
     /// How long events are kept.

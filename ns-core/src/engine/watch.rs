@@ -1,11 +1,12 @@
 //! What the engine looks at by itself, again and again: whether a fenced source came back and may write, whether any volume has
-//! two writers, whether plans follow their Sources, which recovery points and drills are due, and what other engines changed of
-//! the settings. Storage does not tell of two writers: both sides primary reads as healthy (Ceph facts §0.5), so the roles of both
-//! sides are read.
+//! two writers, whether plans follow their Sources, which recovery points and drills are due, what is left of old logins and events,
+//! and what other engines changed of the settings. Storage does not tell of two writers: both sides primary reads as healthy
+//! (Ceph facts §0.5), so the roles of both sides are read.
 
 use super::drills;
 use super::follow::follow_sources;
 use super::journal_writer::first_writes;
+use super::logins::forget_old_logins;
 use super::records::{VolumeEpoch, kinds, put, remove};
 use super::runner::{Ask, Command};
 use super::schedule;
@@ -68,6 +69,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         if let Err(error) = telling::forget_old(&inner).await {
             tracing::warn!(%error, "old events could not be forgotten");
+        }
+        if let Err(error) = forget_old_logins(&inner).await {
+            tracing::warn!(%error, "what is left of old logins could not be taken away");
         }
         tokio::select! {
             biased;
@@ -258,7 +262,7 @@ impl Inner {
             owner_group_id: failover.owner_group_id.clone(),
         };
         tracing::warn!(%job, "a fenced source came back and may write: it is made read only");
-        let mut writes = first_writes(self, &job, created, None)?;
+        let mut writes = first_writes(self, &job, created, vec![])?;
         writes.push(self.source_returned(failover, &job).await?);
         match self.records().commit(writes).await {
             Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),

@@ -18,6 +18,19 @@ pub enum UserRole {
     Viewer,
 }
 
+impl UserRole {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Manager => "manager",
+            Self::Operator => "operator",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
 /// Who acts. The host vouches for it: it has authenticated whoever asks. The name is kept with everything the actor causes.
 ///
 /// ```

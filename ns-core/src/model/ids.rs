@@ -57,6 +57,14 @@ id! {
     SubscriptionId,
     /// A user group that owns clusters and protection groups.
     OwnerGroupId,
+    /// An account: what its user logs in with. Always in small letters.
+    UserId,
+    /// A login, as it is named in the audit trail; it opens nothing.
+    LoginId,
+    /// An entry of the audit trail.
+    AuditId,
+    /// A request for a second person's word.
+    ApprovalId,
     /// An object of a cloud, as the cloud names it: a server, a volume, a network.
     CloudId,
     /// The identity of a replicated volume that is the same on both sides (RBD: the mirroring global id). Names are not:

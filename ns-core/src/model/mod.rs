@@ -4,6 +4,8 @@
 //! `rules`, `machine` and `planning`). Times are [`jiff::Timestamp`]; sizes are bytes unless the name says otherwise.
 
 mod actor;
+mod approval;
+mod audit;
 mod cluster;
 mod connection;
 mod drill_schedule;
@@ -22,11 +24,15 @@ mod point;
 mod product_event;
 mod query;
 mod record_fields;
+mod right;
 mod subscription;
 mod timetable;
+mod user;
 mod volume_metadata;
 
 pub use actor::*;
+pub use approval::*;
+pub use audit::*;
 pub use cluster::*;
 pub use connection::*;
 pub use drill_schedule::*;
@@ -44,6 +50,8 @@ pub use point::*;
 pub use product_event::*;
 pub(crate) use query::queryable;
 pub use query::*;
+pub use right::*;
 pub use subscription::*;
 pub use timetable::*;
+pub use user::*;
 pub use volume_metadata::*;

@@ -1,41 +1,8 @@
 //! Who may do what (USR-02, CL-25, PG-27, PLAN-34, RES-08, LIC-11).
 
 use crate::model::{Actor, UserRole};
+pub use crate::model::{Area, Verb};
 use crate::{Error, ErrorKind, Result};
-
-/// A part of the product, as rights are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Area {
-    /// Clusters and their inventories.
-    Clusters,
-    /// Protection groups and their recovery points.
-    ProtectionGroups,
-    /// Recovery plans.
-    Plans,
-    /// Recovery jobs and their schedules.
-    Jobs,
-    /// Results.
-    Results,
-    /// The licence.
-    License,
-    /// Users and user groups; what is one's own apart (CON-31).
-    Users,
-    /// Settings of the product (SET-01).
-    Settings,
-}
-
-/// What is done with a thing, as rights are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// It is made.
-    Create,
-    /// It is changed, or something is done with it.
-    Update,
-    /// It is removed.
-    Delete,
-    /// It is looked at.
-    Read,
-}
 
 /// Tables 1 and 17 (USR-02): create, update, delete and read, for Admin, Manager, Operator and Viewer. All but an Admin's rights
 /// end where the own groups end (USR-03).
@@ -51,38 +18,25 @@ pub const RIGHTS: &[(Area, [&str; 4])] = &[
     (Area::Settings,         ["UR",   "",     "",     ""]),
 ];
 
-impl Area {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clusters => "clusters",
-            Self::ProtectionGroups => "protection groups",
-            Self::Plans => "recovery plans",
-            Self::Jobs => "recovery jobs",
-            Self::Results => "recovery results",
-            Self::License => "the licence",
-            Self::Users => "users and their groups",
-            Self::Settings => "settings",
-        }
+const fn in_words(area: Area) -> &'static str {
+    match area {
+        Area::Clusters => "clusters",
+        Area::ProtectionGroups => "protection groups",
+        Area::Plans => "recovery plans",
+        Area::Jobs => "recovery jobs",
+        Area::Results => "recovery results",
+        Area::License => "the licence",
+        Area::Users => "users and their groups",
+        Area::Settings => "settings",
     }
 }
 
-impl Verb {
-    const fn letter(self) -> char {
-        match self {
-            Self::Create => 'C',
-            Self::Update => 'U',
-            Self::Delete => 'D',
-            Self::Read => 'R',
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "make",
-            Self::Update => "change",
-            Self::Delete => "remove",
-            Self::Read => "see",
-        }
+const fn letter(verb: Verb) -> char {
+    match verb {
+        Verb::Create => 'C',
+        Verb::Update => 'U',
+        Verb::Delete => 'D',
+        Verb::Read => 'R',
     }
 }
 
@@ -95,7 +49,7 @@ pub fn may(role: UserRole, area: Area, verb: Verb) -> bool {
         UserRole::Operator => 2,
         UserRole::Viewer => 3,
     };
-    (RIGHTS.iter()).any(|(of, rights)| *of == area && rights[column].contains(verb.letter()))
+    (RIGHTS.iter()).any(|(of, rights)| *of == area && rights[column].contains(letter(verb)))
 }
 
 /// Whether an actor's role has a right in an area.
@@ -106,7 +60,7 @@ pub fn check(actor: &Actor, area: Area, verb: Verb) -> Result<()> {
     if may(actor.role, area, verb) {
         return Ok(());
     }
-    let message = format!("{} may not {} {}", actor.name, verb.as_str(), area.as_str());
+    let message = format!("{} may not {} {}", actor.name, verb.as_str(), in_words(area));
     Err(Error::new(ErrorKind::Denied, "access.role", message)
         .with_field("actor")
         .with_remedy("ask somebody who has this right, e.g. an Admin"))

@@ -6,24 +6,30 @@
 //! present state; each names the field it is about, in the notation `mapping.volume_types[ceph]`.
 
 mod access;
+mod approval;
 mod connection;
 mod group;
 mod health;
 mod job;
 mod license;
 mod name;
+mod password;
 mod plan;
 mod timetable;
+mod user;
 
 pub use access::*;
+pub use approval::*;
 pub use connection::*;
 pub use group::*;
 pub use health::*;
 pub use job::*;
 pub use license::*;
 pub use name::*;
+pub use password::*;
 pub use plan::*;
 pub use timetable::*;
+pub use user::*;
 
 use crate::model::{JobId, JobState};
 use crate::{Error, ErrorKind, Result};

@@ -1,6 +1,7 @@
 //! Clusters: check, register, synchronise, read, delete.
 
 use super::Session;
+use super::audit::{Act, Notes};
 use super::metadata::metadata_id;
 use crate::engine::{Providers, answers, follow_sources, kinds, named, put, remove, sync_cluster};
 use crate::model::{
@@ -169,21 +170,25 @@ impl Clusters<'_> {
     /// licence does not name, or without the licence that the engine asks for (CL-06); `Conflict` for one that is taken (CL-05); `Denied` for an owner that is
     /// no group of the actor's (CL-07).
     pub async fn register(&self, request: ClusterRequest, providers: Providers) -> Result<Cluster> {
-        let inner = &self.session.inner;
-        let name = self.may_register(&request, providers.cloud.platform()).await?;
-        let cluster = self.checked(request, name, &providers).await?;
-        inner
-            .records()
-            .commit(vec![put(kinds::CLUSTER, cluster.id.as_str(), Some(0), &cluster)?])
-            .await?;
-        inner.attach(&cluster.id, providers);
-        self.sync(&cluster.id).await?;
-        self.get(&cluster.id).await
+        let act = Act::new(Area::Clusters, Verb::Create, "clusters.register", &request.name);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let name = self.may_register(&request, providers.cloud.platform()).await?;
+                let cluster = self.checked(request, name, &providers).await?;
+                inner
+                    .records()
+                    .commit(vec![put(kinds::CLUSTER, cluster.id.as_str(), Some(0), &cluster)?])
+                    .await?;
+                inner.attach(&cluster.id, providers);
+                self.synchronise(&cluster.id).await?;
+                self.get(&cluster.id).await
+            })
+            .await
     }
 
     /// What can be refused before anything is connected to; the name as it is to be stored.
     pub(super) async fn may_register(&self, request: &ClusterRequest, platform: &str) -> Result<String> {
-        self.session.may(Area::Clusters, Verb::Create)?;
         rules::check_owner(&self.session.actor, &request.owner_group_id)?;
         check_note(&request.note)?;
         let inner = &self.session.inner;
@@ -231,34 +236,41 @@ impl Clusters<'_> {
     /// # Errors
     /// `NotFound`; `Invalid` for a bad name or a note that looks like a secret; `Conflict` for a name that is taken.
     pub async fn update(&self, id: &ClusterId, update: ClusterUpdate) -> Result<Cluster> {
-        self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Update)?;
-        let inner = &self.session.inner;
-        let name = match &update.name {
-            Some(name) => {
-                let others = inner.records().all::<Cluster>(kinds::CLUSTER, |c| &c.id != id).await?;
-                Some(rules::check_new_name(
-                    "name",
-                    name,
-                    others.iter().map(|c| c.name.as_str()),
-                )?)
-            }
-            None => None,
-        };
-        if let Some(note) = &update.note {
-            check_note(note)?;
-        }
-        let now = inner.clock.now();
-        let change = |cluster: &mut Cluster| {
-            let was = (cluster.name.clone(), cluster.note.clone());
-            cluster.name = name.clone().unwrap_or_else(|| was.0.clone());
-            cluster.note = update.note.clone().unwrap_or_else(|| was.1.clone());
-            if was != (cluster.name.clone(), cluster.note.clone()) {
-                cluster.modified_at = Some(now);
-            }
-            Ok(())
-        };
-        inner.records().update(kinds::CLUSTER, id.as_str(), change).await
+        let notes = Notes::default();
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.update", id);
+        self.session
+            .change_noted(act, &notes, async {
+                let was = self.get(id).await?;
+                let inner = &self.session.inner;
+                let name = match &update.name {
+                    Some(name) => {
+                        let others = inner.records().all::<Cluster>(kinds::CLUSTER, |c| &c.id != id).await?;
+                        Some(rules::check_new_name(
+                            "name",
+                            name,
+                            others.iter().map(|c| c.name.as_str()),
+                        )?)
+                    }
+                    None => None,
+                };
+                if let Some(note) = &update.note {
+                    check_note(note)?;
+                }
+                let now = inner.clock.now();
+                let change = |cluster: &mut Cluster| {
+                    let was = (cluster.name.clone(), cluster.note.clone());
+                    cluster.name = name.clone().unwrap_or_else(|| was.0.clone());
+                    cluster.note = update.note.clone().unwrap_or_else(|| was.1.clone());
+                    if was != (cluster.name.clone(), cluster.note.clone()) {
+                        cluster.modified_at = Some(now);
+                    }
+                    Ok(())
+                };
+                let cluster = inner.records().update(kinds::CLUSTER, id.as_str(), change).await?;
+                notes.fields(&was, &cluster)?;
+                Ok(cluster)
+            })
+            .await
     }
 
     /// The groups on a cluster that the actor sees, each with its plans (CL-17, UI-09).
@@ -298,8 +310,16 @@ impl Clusters<'_> {
     /// # Errors
     /// Those of the cloud; the last good inventory is kept then.
     pub async fn sync(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
-        self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Update)?;
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.sync", id);
+        self.session
+            .change(act, async {
+                self.get(id).await?;
+                self.synchronise(id).await
+            })
+            .await
+    }
+
+    pub(super) async fn synchronise(&self, id: &ClusterId) -> Result<Arc<Inventory>> {
         let inventory = sync_cluster(&self.session.inner, id).await?;
         follow_sources(&self.session.inner, Some(id)).await?;
         Ok(inventory)
@@ -401,45 +421,49 @@ impl Clusters<'_> {
     /// # Errors
     /// `Refused` while a group is on it or a plan leads to it (CL-20, CL-21, OPEN-13).
     pub async fn delete(&self, id: &ClusterId) -> Result<()> {
-        self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Delete)?;
-        let inner = &self.session.inner;
-        let records = inner.records();
-        let groups = records
-            .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == id)
-            .await?;
-        let plans = records
-            .all::<RecoveryPlan>(kinds::PLAN, |p| &p.target_cluster == id)
-            .await?;
-        let users: Vec<_> = groups
-            .iter()
-            .map(|g| g.name.as_str())
-            .chain(plans.iter().map(|p| p.name.as_str()))
-            .collect();
-        if !users.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                "cluster.in_use",
-                format!("it is used by {}", users.join(", ")),
-            )
-            .with_field("cluster_id")
-            .with("cluster", id)
-            .with_remedy("delete these groups and plans first"));
-        }
-        // The record goes last: who dies over it can delete it again, and leaves nothing that nobody would find.
-        inner.forget_inventory(id).await?;
-        let mut writes = vec![
-            remove(kinds::CLUSTER, id.as_str()),
-            remove(kinds::CONNECTION, id.as_str()),
-        ];
-        let metadata = self.stored_metadata(id).await?;
-        writes.extend(
-            metadata
-                .iter()
-                .map(|m| remove(kinds::VOLUME_METADATA, &metadata_id(id, &m.volume_type))),
-        );
-        records.commit(writes).await?;
-        inner.detach(id);
-        Ok(())
+        let act = Act::new(Area::Clusters, Verb::Delete, "clusters.delete", id);
+        self.session
+            .change(act, async {
+                self.get(id).await?;
+                let inner = &self.session.inner;
+                let records = inner.records();
+                let groups = records
+                    .all::<ProtectionGroup>(kinds::GROUP, |g| &g.source_cluster == id)
+                    .await?;
+                let plans = records
+                    .all::<RecoveryPlan>(kinds::PLAN, |p| &p.target_cluster == id)
+                    .await?;
+                let users: Vec<_> = groups
+                    .iter()
+                    .map(|g| g.name.as_str())
+                    .chain(plans.iter().map(|p| p.name.as_str()))
+                    .collect();
+                if !users.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::Refused,
+                        "cluster.in_use",
+                        format!("it is used by {}", users.join(", ")),
+                    )
+                    .with_field("cluster_id")
+                    .with("cluster", id)
+                    .with_remedy("delete these groups and plans first"));
+                }
+                // The record goes last: who dies over it can delete it again, and leaves nothing that nobody would find.
+                inner.forget_inventory(id).await?;
+                let mut writes = vec![
+                    remove(kinds::CLUSTER, id.as_str()),
+                    remove(kinds::CONNECTION, id.as_str()),
+                ];
+                let metadata = self.stored_metadata(id).await?;
+                writes.extend(
+                    metadata
+                        .iter()
+                        .map(|m| remove(kinds::VOLUME_METADATA, &metadata_id(id, &m.volume_type))),
+                );
+                records.commit(writes).await?;
+                inner.detach(id);
+                Ok(())
+            })
+            .await
     }
 }

@@ -1,5 +1,6 @@
 //! Connections that the engine keeps: made of settings and secrets, checked, sealed, rotated, sealed anew.
 
+use super::audit::Act;
 use super::clusters::{ClusterRequest, Clusters, ConnectionReport};
 use crate::engine::{Providers, StoredConnection, StoredHalf, kinds, put};
 use crate::model::{Cluster, ClusterId, ConnectionInfo, ConnectionSettings, ConnectorInfo, Half};
@@ -140,27 +141,32 @@ impl Clusters<'_> {
     /// As [`Clusters::connect_and_check`] and [`Clusters::register`]; `Refused`, `connection.no_keys`, when the engine has no
     /// key source; those of the key source.
     pub async fn add(&self, request: ClusterRequest, connection: Connection) -> Result<Cluster> {
-        let inner = &self.session.inner;
-        let name = self.may_register(&request, &connection.cloud.kind).await?;
-        inner.connectors.keys()?;
-        let (providers, _) = self.connect(&connection).await?;
-        let cluster = self.checked(request, name, &providers).await?;
-        let seal = |half: Half, of: &HalfConnection| {
-            inner.seal((&cluster.id, half), &of.kind, &of.settings, &given(&of.secrets))
-        };
-        let stored = StoredConnection {
-            cloud: seal(Half::Cloud, &connection.cloud)?,
-            storage: seal(Half::Storage, &connection.storage)?,
-        };
-        let id = cluster.id.as_str();
-        let writes = vec![
-            put(kinds::CLUSTER, id, Some(0), &cluster)?,
-            put(kinds::CONNECTION, id, Some(0), &stored)?,
-        ];
-        inner.records().commit(writes).await?;
-        inner.attach_made(&cluster.id, &stored, providers);
-        self.sync(&cluster.id).await?;
-        self.get(&cluster.id).await
+        let act = Act::new(Area::Clusters, Verb::Create, "clusters.add", &request.name);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let name = self.may_register(&request, &connection.cloud.kind).await?;
+                inner.connectors.keys()?;
+                let (providers, _) = self.connect(&connection).await?;
+                let cluster = self.checked(request, name, &providers).await?;
+                let seal = |half: Half, of: &HalfConnection| {
+                    inner.seal((&cluster.id, half), &of.kind, &of.settings, &given(&of.secrets))
+                };
+                let stored = StoredConnection {
+                    cloud: seal(Half::Cloud, &connection.cloud)?,
+                    storage: seal(Half::Storage, &connection.storage)?,
+                };
+                let id = cluster.id.as_str();
+                let writes = vec![
+                    put(kinds::CLUSTER, id, Some(0), &cluster)?,
+                    put(kinds::CONNECTION, id, Some(0), &stored)?,
+                ];
+                inner.records().commit(writes).await?;
+                inner.attach_made(&cluster.id, &stored, providers);
+                self.synchronise(&cluster.id).await?;
+                self.get(&cluster.id).await
+            })
+            .await
     }
 
     /// The connection that is kept for a cluster, without its secrets; none when the embedding program gives the providers
@@ -208,8 +214,9 @@ impl Clusters<'_> {
     /// `connection.previous`, when a previous one is not the one that is kept; those of [`Clusters::check`] for the new ones;
     /// `Refused`, `connection.other_storage`, when they lead to another storage; `Conflict` when somebody else rotated meanwhile.
     pub async fn rotate_credential(&self, id: &ClusterId, half: Half, previous: &Secrets, new: &Secrets) -> Result<()> {
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.rotate_credential", id);
+        self.session.change(act, async {
         let cluster = self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Update)?;
         let inner = &self.session.inner;
         let keys = inner.connectors.keys()?;
         let records = inner.records();
@@ -263,6 +270,8 @@ impl Clusters<'_> {
             None => inner.reconnect().await?,
         }
         Ok(())
+    })
+.await
     }
 
     /// Seals every connection with the current key that is sealed with another one (SEC-02, re-keying), one after the other. It
@@ -283,29 +292,35 @@ impl Clusters<'_> {
     /// `Denied` for anybody but an Admin; `Refused`, `connection.no_keys`, without a key source; those of the key source for its
     /// current key; those of the store. What is wrong with one connection is in the answer.
     pub async fn reseal_connections(&self) -> Result<Resealed> {
-        if !self.session.sees_everything() {
-            let message = "connections are sealed anew by an Admin";
-            return Err(Error::new(ErrorKind::Denied, "access.admin", message)
-                .with_field("actor")
-                .with_remedy("ask an Admin"));
-        }
-        let inner = &self.session.inner;
-        inner.connectors.keys()?.current()?;
-        let (mut done, mut after) = (Resealed::default(), None::<String>);
-        loop {
-            let page = inner.store.list(kinds::CONNECTION, after.as_deref(), 100).await?;
-            let Some(last) = page.last() else { return Ok(done) };
-            after = Some(last.id.clone());
-            for record in &page {
-                let id = ClusterId::new(&record.id);
-                match self.reseal(&id).await {
-                    Ok(true) => done.resealed += 1,
-                    Ok(false) => done.current += 1,
-                    Err(error) if error.kind() == ErrorKind::NotFound && error.code() != "sealing.key_unknown" => {}
-                    Err(error) => done.failed.push((id, error.to_record())),
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.reseal_connections", "");
+        self.session
+            .change(act, async {
+                if !self.session.sees_everything() {
+                    let message = "connections are sealed anew by an Admin";
+                    return Err(Error::new(ErrorKind::Denied, "access.admin", message)
+                        .with_field("actor")
+                        .with_remedy("ask an Admin"));
                 }
-            }
-        }
+                let inner = &self.session.inner;
+                inner.connectors.keys()?.current()?;
+                let (mut done, mut after) = (Resealed::default(), None::<String>);
+                loop {
+                    let page = inner.store.list(kinds::CONNECTION, after.as_deref(), 100).await?;
+                    let Some(last) = page.last() else { return Ok(done) };
+                    after = Some(last.id.clone());
+                    for record in &page {
+                        let id = ClusterId::new(&record.id);
+                        match self.reseal(&id).await {
+                            Ok(true) => done.resealed += 1,
+                            Ok(false) => done.current += 1,
+                            Err(error)
+                                if error.kind() == ErrorKind::NotFound && error.code() != "sealing.key_unknown" => {}
+                            Err(error) => done.failed.push((id, error.to_record())),
+                        }
+                    }
+                }
+            })
+            .await
     }
 
     /// Whether there was something to do.

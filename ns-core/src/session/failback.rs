@@ -2,6 +2,8 @@
 //! of the reversed plan.
 
 use super::Session;
+use super::approvals::Asked;
+use super::audit::{Act, Notes};
 use crate::engine::{FailbackOffer, group_inventory, kinds, put, read_cluster};
 use crate::model::{
     CloudId, ForceRight, GroupId, Home, Inventory, JobId, JobState, JobSummary, Listing, PlanId, ProtectionGroup,
@@ -87,23 +89,42 @@ impl Failback<'_> {
     ///
     /// # Errors
     /// `NotFound` without an offer; `Refused` when it was taken already (after a job that failed it may be asked for again), or the recovered instances are not there any more;
+    /// `approval.required` or `approval.rejected` for a `give_up` that a second person has to approve (SEC-25);
     /// `Invalid` for a `give_up` without operator or reason; `Unavailable` when the side that runs now does not answer.
     pub async fn reprotect(
         &self,
         failover: &JobId,
         request: ReprotectRequest,
     ) -> Result<(ProtectionGroup, RecoveryPlan, JobId)> {
-        check(request.give_up.as_ref())?;
-        self.offer(failover).await?;
-        self.session.may(Area::Plans, Verb::Create)?;
-        let (group, plan, writes) = self.way_back(failover, false).await?;
-        let work = Work::Protect {
-            group_id: group.id.clone(),
-            plan_id: plan.id.clone(),
-            give_up: request.give_up,
-        };
-        let job = self.session.jobs().launch(work, &group.owner_group_id, writes).await?;
-        Ok((group, plan, job))
+        let notes = Notes::default();
+        let act = Act::new(Area::Plans, Verb::Create, "failback.reprotect", failover);
+        self.session
+            .change_noted(act, &notes, async {
+                check(request.give_up.as_ref())?;
+                self.offer(failover).await?;
+                let (group, plan, writes) = self.way_back(failover, false).await?;
+                let owner = &group.owner_group_id;
+                let mut approved = None;
+                if let Some(give_up) = &request.give_up {
+                    let asked = Asked {
+                        area: Area::Plans,
+                        verb: Verb::Create,
+                        action: "failback.give_up",
+                        object: failover.as_str(),
+                        owner,
+                    };
+                    approved = self.session.second_person(&notes, asked, give_up).await?;
+                }
+                let work = Work::Protect {
+                    group_id: group.id.clone(),
+                    plan_id: plan.id.clone(),
+                    give_up: request.give_up,
+                };
+                let jobs = self.session.jobs();
+                let job = jobs.launch_approved(work, owner, writes, approved).await?;
+                Ok((group, plan, job))
+            })
+            .await
     }
 
     /// Group and plan that lead back, and the writes that make them. After an attempt that failed they are there already, and

@@ -1,6 +1,7 @@
 //! Protection groups: which instances are recovered together.
 
 use super::Session;
+use super::audit::{Act, Notes};
 use crate::engine::{blocking, change, kinds, plan_of, put, remove, rpo_breach};
 use crate::model::{
     CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
@@ -84,41 +85,50 @@ impl ProtectionGroups<'_> {
     /// LIM-02), an inventory that is not complete (PG-12), more instances than the licence allows, or
     /// one that has ended (PG-10, PG-11); `Denied` for an owner that is no group of the actor's (PG-14).
     pub async fn create(&self, request: GroupRequest) -> Result<ProtectionGroup> {
-        let inner = &self.session.inner;
-        let records = inner.records();
-        self.session.may(Area::ProtectionGroups, Verb::Create)?;
-        rules::check_owner(&self.session.actor, &request.owner_group_id)?;
-        let cluster = self.session.cluster(&request.source_cluster).await?;
-        let inventory = inner.inventory(&request.source_cluster).await?;
-        let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
-        let now = inner.clock.now();
-        let group = ProtectionGroup {
-            id: GroupId::new(inner.ids.next()),
-            name: rules::normal_name(&request.name),
-            description: request.description,
-            owner_group_id: request.owner_group_id,
-            source_cluster: request.source_cluster,
-            instances: request.instances,
-            rpo_minutes: request.rpo_minutes,
-            rto_minutes: request.rto_minutes,
-            snapshot_interval_minutes: request.snapshot_interval_minutes,
-            registered_at: now,
-            modified_at: now,
-        };
-        let facts = rules::GroupFacts {
-            source: &cluster,
-            inventory: &inventory,
-            groups: &others,
-            own_volume_groups: &BTreeSet::new(),
-            jobs: &[],
-        };
-        rules::check_group(&group, &facts)?;
-        let protected = others.iter().map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
-        rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
-        records
-            .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
-            .await?;
-        Ok(group)
+        let act = Act::new(
+            Area::ProtectionGroups,
+            Verb::Create,
+            "protection_groups.create",
+            &request.name,
+        );
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let records = inner.records();
+                rules::check_owner(&self.session.actor, &request.owner_group_id)?;
+                let cluster = self.session.cluster(&request.source_cluster).await?;
+                let inventory = inner.inventory(&request.source_cluster).await?;
+                let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
+                let now = inner.clock.now();
+                let group = ProtectionGroup {
+                    id: GroupId::new(inner.ids.next()),
+                    name: rules::normal_name(&request.name),
+                    description: request.description,
+                    owner_group_id: request.owner_group_id,
+                    source_cluster: request.source_cluster,
+                    instances: request.instances,
+                    rpo_minutes: request.rpo_minutes,
+                    rto_minutes: request.rto_minutes,
+                    snapshot_interval_minutes: request.snapshot_interval_minutes,
+                    registered_at: now,
+                    modified_at: now,
+                };
+                let facts = rules::GroupFacts {
+                    source: &cluster,
+                    inventory: &inventory,
+                    groups: &others,
+                    own_volume_groups: &BTreeSet::new(),
+                    jobs: &[],
+                };
+                rules::check_group(&group, &facts)?;
+                let protected = others.iter().map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
+                rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
+                records
+                    .commit(vec![put(kinds::GROUP, group.id.as_str(), Some(0), &group)?])
+                    .await?;
+                Ok(group)
+            })
+            .await
     }
 
     /// Changes a group (PG-15). Its plan follows in the same moment where an instance is taken out (PG-17); an instance that is
@@ -141,68 +151,78 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// Those of [`ProtectionGroups::create`] for the group as it is to be (PG-19, PG-20); `Refused`, `group.jobs`, while a job
     /// of the group exists, naming it (PG-18); `Refused`, `group.end_protection`, when the last member is taken out without
-    /// `end_protection`. Nothing is changed then.
+    /// `end_protection`, and then what [`Plans::delete`](super::Plans::delete) refuses. Nothing is changed then.
     pub async fn update(&self, id: &GroupId, update: GroupUpdate) -> Result<(ProtectionGroup, Option<JobId>)> {
-        let inner = &self.session.inner;
-        let records = inner.records();
-        self.get(id).await?;
-        self.session.may(Area::ProtectionGroups, Verb::Update)?;
-        let (was, version) = records.existing::<ProtectionGroup>(kinds::GROUP, id.as_str()).await?;
-        let mut group = was.clone();
-        if let Some(name) = &update.name {
-            group.name = rules::normal_name(name);
-        }
-        group.description = update.description.unwrap_or(group.description);
-        group.instances = update.instances.unwrap_or(group.instances);
-        group.rpo_minutes = update.rpo_minutes.unwrap_or(group.rpo_minutes);
-        group.rto_minutes = update.rto_minutes.unwrap_or(group.rto_minutes);
-        group.snapshot_interval_minutes = (update.snapshot_interval_minutes).unwrap_or(group.snapshot_interval_minutes);
-        let now = inner.clock.now();
-        group.modified_at = now;
-        let cluster = self.session.cluster(&group.source_cluster).await?;
-        let inventory = inner.inventory(&group.source_cluster).await?;
-        let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
-        let jobs = blocking(&records, id, |_| false).await?;
-        let plan = plan_of(&records, id).await?;
-        if group.instances.is_empty()
-            && !was.instances.is_empty()
-            && let Some((plan, _)) = &plan
-        {
-            return self.end_protection(plan, group, version, update.end_protection).await;
-        }
-        let facts = rules::GroupFacts {
-            source: &cluster,
-            inventory: &inventory,
-            groups: &others,
-            own_volume_groups: &BTreeSet::new(),
-            jobs: &jobs,
-        };
-        rules::check_group(&group, &facts)?;
-        if group.instances.len() > was.instances.len() {
-            let elsewhere = others.iter().filter(|g| g.id != group.id);
-            let protected = elsewhere.map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
-            rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
-        }
-        let mut writes = vec![put(kinds::GROUP, id.as_str(), Some(version), &group)?];
-        if let Some((mut plan, version)) = plan {
-            let parts = rules::follow(&mut plan, &group, &inventory, true);
-            if !parts.is_empty() {
-                writes.extend(change(
-                    inner,
-                    &mut plan,
-                    Some(version),
-                    &self.session.actor.name,
-                    parts,
-                )?);
-            }
-        }
-        records.commit(writes).await?;
-        Ok((group, None))
+        let notes = Notes::default();
+        let act = Act::new(Area::ProtectionGroups, Verb::Update, "protection_groups.update", id);
+        self.session
+            .change_noted(act, &notes, async {
+                let inner = &self.session.inner;
+                let records = inner.records();
+                self.get(id).await?;
+                let (was, version) = records.existing::<ProtectionGroup>(kinds::GROUP, id.as_str()).await?;
+                let mut group = was.clone();
+                if let Some(name) = &update.name {
+                    group.name = rules::normal_name(name);
+                }
+                group.description = update.description.unwrap_or(group.description);
+                group.instances = update.instances.unwrap_or(group.instances);
+                group.rpo_minutes = update.rpo_minutes.unwrap_or(group.rpo_minutes);
+                group.rto_minutes = update.rto_minutes.unwrap_or(group.rto_minutes);
+                group.snapshot_interval_minutes =
+                    (update.snapshot_interval_minutes).unwrap_or(group.snapshot_interval_minutes);
+                let now = inner.clock.now();
+                group.modified_at = now;
+                notes.fields(&was, &group)?;
+                let cluster = self.session.cluster(&group.source_cluster).await?;
+                let inventory = inner.inventory(&group.source_cluster).await?;
+                let others = records.all::<ProtectionGroup>(kinds::GROUP, |_| true).await?;
+                let jobs = blocking(&records, id, |_| false).await?;
+                let plan = plan_of(&records, id).await?;
+                if group.instances.is_empty()
+                    && !was.instances.is_empty()
+                    && let Some((plan, _)) = &plan
+                {
+                    return self
+                        .end_protection(&notes, plan, group, version, update.end_protection)
+                        .await;
+                }
+                let facts = rules::GroupFacts {
+                    source: &cluster,
+                    inventory: &inventory,
+                    groups: &others,
+                    own_volume_groups: &BTreeSet::new(),
+                    jobs: &jobs,
+                };
+                rules::check_group(&group, &facts)?;
+                if group.instances.len() > was.instances.len() {
+                    let elsewhere = others.iter().filter(|g| g.id != group.id);
+                    let protected = elsewhere.map(|g| g.instances.len()).sum::<usize>() + group.instances.len();
+                    rules::check_protected(inner.license().await?.as_ref(), protected, now)?;
+                }
+                let mut writes = vec![put(kinds::GROUP, id.as_str(), Some(version), &group)?];
+                if let Some((mut plan, version)) = plan {
+                    let parts = rules::follow(&mut plan, &group, &inventory, true);
+                    if !parts.is_empty() {
+                        writes.extend(change(
+                            inner,
+                            &mut plan,
+                            Some(version),
+                            &self.session.actor.name,
+                            parts,
+                        )?);
+                    }
+                }
+                records.commit(writes).await?;
+                Ok((group, None))
+            })
+            .await
     }
 
     /// The last member is taken out: the plan goes (PLAN-32).
     async fn end_protection(
         &self,
+        notes: &Notes,
         plan: &RecoveryPlan,
         group: ProtectionGroup,
         version: u64,
@@ -217,13 +237,16 @@ impl ProtectionGroups<'_> {
         }
         self.session.may(Area::Plans, Verb::Update)?;
         self.session.plans().check_delete(plan).await?;
+        let approved = (self.session.plans())
+            .end_approved(notes, plan, &group.owner_group_id)
+            .await?;
         let work = Work::Unprotect {
             group_id: group.id.clone(),
             plan_id: plan.id.clone(),
         };
         let record = put(kinds::GROUP, group.id.as_str(), Some(version), &group)?;
         let job = (self.session.jobs())
-            .launch(work, &group.owner_group_id, vec![record])
+            .launch_approved(work, &group.owner_group_id, vec![record], approved)
             .await?;
         Ok((group, Some(job)))
     }
@@ -311,13 +334,17 @@ impl ProtectionGroups<'_> {
     /// # Errors
     /// `Refused` while a plan exists (PG-22).
     pub async fn delete(&self, id: &GroupId) -> Result<()> {
-        let records = self.session.inner.records();
-        self.get(id).await?;
-        self.session.may(Area::ProtectionGroups, Verb::Delete)?;
-        let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
-        let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
-        rules::check_group_delete(&plans)?;
-        let gone = [kinds::GROUP, kinds::POINT_SCHEDULE].map(|kind| remove(kind, id.as_str()));
-        records.commit(gone.into()).await
+        let act = Act::new(Area::ProtectionGroups, Verb::Delete, "protection_groups.delete", id);
+        self.session
+            .change(act, async {
+                let records = self.session.inner.records();
+                self.get(id).await?;
+                let plans = records.all::<RecoveryPlan>(kinds::PLAN, |p| &p.group_id == id).await?;
+                let plans: Vec<_> = plans.into_iter().map(|p| p.id).collect();
+                rules::check_group_delete(&plans)?;
+                let gone = [kinds::GROUP, kinds::POINT_SCHEDULE].map(|kind| remove(kind, id.as_str()));
+                records.commit(gone.into()).await
+            })
+            .await
     }
 }

@@ -1,6 +1,8 @@
 //! Jobs: create, watch, operate.
 
 use super::Session;
+use super::approvals::{Approved, Asked};
+use super::audit::{Act, Notes};
 use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
 use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
 use crate::journal::{Entry, Event, JobView};
@@ -272,18 +274,47 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// `Invalid` or `Refused` with field, rule and remedy: the matrix of JOB-20 … JOB-37, the plan's status (JOB-40), a
-    /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right.
+    /// failover in progress (JOB-41), no recovery point (JOB-42, JOB-43), an unreachable Source without a force right; for a
+    /// failover `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25).
     pub async fn create(&self, request: JobRequest) -> Result<JobId> {
-        let definition = definition(request);
-        let group = self.session.group(&definition.group_id).await?;
-        self.session.may(Area::Jobs, Verb::Create)?;
-        self.check(&definition, false).await?;
-        self.launch(Work::Recovery(definition), &group.owner_group_id, vec![])
+        let notes = Notes::default();
+        let act = Act::new(Area::Jobs, Verb::Create, "jobs.create", &request.plan_id);
+        self.session
+            .change_noted(act, &notes, async {
+                let definition = definition(request);
+                let group = self.session.group(&definition.group_id).await?;
+                self.check(&definition, false).await?;
+                let owner = &group.owner_group_id;
+                let mut approved = None;
+                if definition.job_type == JobType::Failover {
+                    let asked = Asked {
+                        area: Area::Jobs,
+                        verb: Verb::Create,
+                        action: "jobs.failover",
+                        object: definition.plan_id.as_str(),
+                        owner,
+                    };
+                    approved = self.session.second_person(&notes, asked, &definition).await?;
+                }
+                self.launch_approved(Work::Recovery(definition), owner, vec![], approved)
+                    .await
+            })
             .await
     }
 
     /// Makes a job of any work, together with another record, in one transaction, and runs it.
     pub(super) async fn launch(&self, work: Work, owner: &OwnerGroupId, also: Vec<Write>) -> Result<JobId> {
+        self.launch_approved(work, owner, also, None).await
+    }
+
+    /// The same with the word of a second person, which is used up with it and told in the journal (SEC-25).
+    pub(super) async fn launch_approved(
+        &self,
+        work: Work,
+        owner: &OwnerGroupId,
+        mut also: Vec<Write>,
+        approved: Option<Approved>,
+    ) -> Result<JobId> {
         let inner = self.inner();
         let id = JobId::new(inner.ids.next());
         let planned = match work.recovery().map(|d| &d.execution) {
@@ -299,7 +330,15 @@ impl Jobs<'_> {
             deadline,
             actor: self.session.actor.name.clone(),
         });
-        let mut writes = first_writes(inner, &id, event, planned)?;
+        let mut further = Vec::from_iter(planned);
+        if let Some(approved) = approved {
+            further.push(Event::Noted {
+                code: "job.approved".to_owned(),
+                message: format!("approved by {}", approved.by),
+            });
+            also.push(approved.used);
+        }
+        let mut writes = first_writes(inner, &id, event, further)?;
         writes.extend(also);
         inner.records().commit(writes).await?;
         // Another engine may have found it first; then it runs there.
@@ -521,18 +560,59 @@ impl Jobs<'_> {
     /// ```
     ///
     /// # Errors
-    /// `Refused` naming operation and state when the state machine has no such transition (SM-64).
+    /// `Refused` naming operation and state when the state machine has no such transition (SM-64); for a confirm
+    /// `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25).
     pub async fn operate(&self, id: &JobId, operation: JobOperation, request: OperationRequest) -> Result<JobSummary> {
-        let OperationRequest { reason, instances } = request;
-        self.send(
-            id,
-            Ask::Operate {
-                operation,
-                reason,
-                instances,
-            },
-        )
-        .await
+        let notes = Notes::default();
+        let act = Act::new(Area::Jobs, Verb::Update, format!("jobs.{operation}"), id);
+        self.session
+            .change_noted(act, &notes, async {
+                let reason = match operation {
+                    JobOperation::Confirm => self.confirm_reason(&notes, id, &request).await?,
+                    _ => request.reason,
+                };
+                let instances = request.instances;
+                self.send(
+                    id,
+                    Ask::Operate {
+                        operation,
+                        reason,
+                        instances,
+                    },
+                )
+                .await
+            })
+            .await
+    }
+
+    /// The reason of a confirm, with who approved it where a second person has to (SEC-25). Their word is used up before the runner
+    /// is asked: a confirm that it refuses needs another.
+    async fn confirm_reason(&self, notes: &Notes, id: &JobId, request: &OperationRequest) -> Result<String> {
+        let reason = &request.reason;
+        // What the state machine refuses needs nobody's word; the runner says why.
+        if !self.inner().settings().four_eyes || !self.allowed(id).await?.contains(&JobOperation::Confirm) {
+            return Ok(reason.clone());
+        }
+        let job = self.get(id).await?;
+        let owner = match job.owner_group_id {
+            Some(owner) => owner,
+            // Made before jobs kept their owner.
+            None => self.session.group(job.work.group_id()).await?.owner_group_id,
+        };
+        let asked = Asked {
+            area: Area::Jobs,
+            verb: Verb::Update,
+            action: "jobs.confirm",
+            object: id.as_str(),
+            owner: &owner,
+        };
+        match self.session.second_person(notes, asked, reason).await? {
+            Some(approved) => {
+                self.inner().records().commit(vec![approved.used]).await?;
+                Ok(format!("{reason} (approved by {})", approved.by))
+            }
+            None => Ok(reason.clone()),
+        }
     }
 
     /// Extends the wait for an operator's decision by minutes (SM-61 … SM-63).
@@ -546,7 +626,10 @@ impl Jobs<'_> {
     /// # Errors
     /// `Invalid` for a length out of range, `Refused` in another state.
     pub async fn extend(&self, id: &JobId, minutes: u32) -> Result<JobSummary> {
-        self.send(id, Ask::Extend { minutes }).await
+        let act = Act::new(Area::Jobs, Verb::Update, "jobs.extend", id);
+        self.session
+            .change(act, async { self.send(id, Ask::Extend { minutes }).await })
+            .await
     }
 
     /// Moves the planned time of a job that waits (JOB-45).
@@ -560,14 +643,19 @@ impl Jobs<'_> {
     /// # Errors
     /// `Invalid` for a time in the past; `Refused` in another state (JOB-47).
     pub async fn reschedule(&self, id: &JobId, at: Timestamp) -> Result<JobSummary> {
-        if at < self.inner().clock.now() {
-            return Err(
-                Error::new(ErrorKind::Invalid, "job.time", format!("{at} is in the past"))
-                    .with_field("at")
-                    .with_remedy("choose a later time"),
-            );
-        }
-        self.send(id, Ask::Reschedule { at }).await
+        let act = Act::new(Area::Jobs, Verb::Update, "jobs.reschedule", id);
+        self.session
+            .change(act, async {
+                if at < self.inner().clock.now() {
+                    return Err(
+                        Error::new(ErrorKind::Invalid, "job.time", format!("{at} is in the past"))
+                            .with_field("at")
+                            .with_remedy("choose a later time"),
+                    );
+                }
+                self.send(id, Ask::Reschedule { at }).await
+            })
+            .await
     }
 
     /// Deletes a job (JOB-48). With `leave_resources` also one whose result was not cleaned up: what it made stays.
@@ -581,14 +669,18 @@ impl Jobs<'_> {
     /// # Errors
     /// `Refused` while it runs (JOB-49).
     pub async fn delete(&self, id: &JobId, leave_resources: bool) -> Result<()> {
-        self.send(id, Ask::Delete { leave_resources }).await.map(|_| ())
+        let act = Act::new(Area::Jobs, Verb::Delete, "jobs.delete", id);
+        self.session
+            .change(act, async {
+                self.send(id, Ask::Delete { leave_resources }).await.map(|_| ())
+            })
+            .await
     }
 
     /// Gives a command to whoever runs the job: here, or on another node through the store.
     async fn send(&self, id: &JobId, ask: Ask) -> Result<JobSummary> {
         let inner = self.inner();
         let job = self.get(id).await?;
-        self.session.may(Area::Jobs, Verb::Update)?;
         let Some(commands) = inner.commands(id) else {
             if job.state == JobState::Finished {
                 return Err(Error::new(ErrorKind::Refused, "job.operation", "the job has finished")

@@ -1,5 +1,6 @@
 //! Metadata of the storage behind volume types: proposed, verified on entry, read (CL-16, OPEN-14).
 
+use super::audit::Act;
 use super::clusters::Clusters;
 use super::plans::is_peer;
 use crate::engine::{StoredConnection, kinds, put, remove};
@@ -115,43 +116,47 @@ impl Clusters<'_> {
         id: &ClusterId,
         request: VolumeMetadataRequest,
     ) -> Result<VolumeMetadata> {
-        let cluster = self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Update)?;
-        let inner = &self.session.inner;
-        check_texts(&request)?;
-        let inventory = inner.inventory(id).await?;
-        if !inventory.volume_types.values().any(|t| t.name == request.volume_type) {
-            let message = format!("the cluster has no volume type {}", request.volume_type);
-            return Err(Error::new(ErrorKind::Invalid, "metadata.volume_type", message)
-                .with_field("volume_type")
-                .with_remedy("use one of the cluster's, or synchronise it first"));
-        }
-        self.check_secret_name(id, request.keyring.as_ref()).await?;
-        let storage = inner.providers(id)?.storage;
-        let report = self.check_storage(&storage).await?;
-        check_storage_says(&request, storage.kind(), &storage.capabilities().modes, &report)?;
-        if let Some(peer) = &request.peer {
-            self.check_peer(&cluster, peer, &request.pool, &report).await?;
-        }
-        let metadata = VolumeMetadata {
-            cluster_id: cluster.id,
-            volume_type: request.volume_type,
-            storage_kind: request.storage_kind,
-            storage_id: request.storage_id,
-            mon_hosts: request.mon_hosts,
-            pool: request.pool,
-            client: request.client,
-            keyring: request.keyring,
-            mode: request.mode,
-            paired_with: request.peer,
-            verified_at: inner.clock.now(),
-        };
-        let document = metadata_id(id, &metadata.volume_type);
-        inner
-            .records()
-            .commit(vec![put(kinds::VOLUME_METADATA, &document, None, &metadata)?])
-            .await?;
-        Ok(metadata)
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.enter_volume_metadata", id);
+        self.session
+            .change(act, async {
+                let cluster = self.get(id).await?;
+                let inner = &self.session.inner;
+                check_texts(&request)?;
+                let inventory = inner.inventory(id).await?;
+                if !inventory.volume_types.values().any(|t| t.name == request.volume_type) {
+                    let message = format!("the cluster has no volume type {}", request.volume_type);
+                    return Err(Error::new(ErrorKind::Invalid, "metadata.volume_type", message)
+                        .with_field("volume_type")
+                        .with_remedy("use one of the cluster's, or synchronise it first"));
+                }
+                self.check_secret_name(id, request.keyring.as_ref()).await?;
+                let storage = inner.providers(id)?.storage;
+                let report = self.check_storage(&storage).await?;
+                check_storage_says(&request, storage.kind(), &storage.capabilities().modes, &report)?;
+                if let Some(peer) = &request.peer {
+                    self.check_peer(&cluster, peer, &request.pool, &report).await?;
+                }
+                let metadata = VolumeMetadata {
+                    cluster_id: cluster.id,
+                    volume_type: request.volume_type,
+                    storage_kind: request.storage_kind,
+                    storage_id: request.storage_id,
+                    mon_hosts: request.mon_hosts,
+                    pool: request.pool,
+                    client: request.client,
+                    keyring: request.keyring,
+                    mode: request.mode,
+                    paired_with: request.peer,
+                    verified_at: inner.clock.now(),
+                };
+                let document = metadata_id(id, &metadata.volume_type);
+                inner
+                    .records()
+                    .commit(vec![put(kinds::VOLUME_METADATA, &document, None, &metadata)?])
+                    .await?;
+                Ok(metadata)
+            })
+            .await
     }
 
     /// What was entered for the volume types of a cluster (CL-16), in the order of their names.
@@ -182,10 +187,14 @@ impl Clusters<'_> {
     /// # Errors
     /// `NotFound` for an unknown cluster.
     pub async fn remove_volume_metadata(&self, id: &ClusterId, volume_type: &str) -> Result<()> {
-        self.get(id).await?;
-        self.session.may(Area::Clusters, Verb::Update)?;
-        let write = remove(kinds::VOLUME_METADATA, &metadata_id(id, volume_type));
-        self.session.inner.records().commit(vec![write]).await
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.remove_volume_metadata", id);
+        self.session
+            .change(act, async {
+                self.get(id).await?;
+                let write = remove(kinds::VOLUME_METADATA, &metadata_id(id, volume_type));
+                self.session.inner.records().commit(vec![write]).await
+            })
+            .await
     }
 
     pub(super) async fn stored_metadata(&self, id: &ClusterId) -> Result<Vec<VolumeMetadata>> {

@@ -4,11 +4,15 @@
 //! (USR-02, USR-03). Its capabilities — [`Session::clusters`], [`Session::inventory`], [`Session::protection_groups`],
 //! [`Session::plans`], [`Session::points`], [`Session::jobs`], [`Session::schedules`], [`Session::reports`],
 //! [`Session::licence`], [`Session::settings`], [`Session::health`], [`Session::support`], [`Session::events`],
-//! [`Session::subscriptions`] — share one style: `create`, `get`,
+//! [`Session::subscriptions`], [`Session::users`], [`Session::user_groups`], [`Session::account`], [`Session::approvals`],
+//! [`Session::audit`] — share one style: `create`, `get`,
 //! `list` with a [`Query`](crate::model::Query) that gives a [`Listing`](crate::model::Listing), `delete`; input that breaks
 //! a rule is refused before anything is touched, in one [`crate::Error`] that names field, rule and remedy.
 
 mod access;
+mod account;
+mod approvals;
+mod audit;
 mod clusters;
 mod connections;
 mod events;
@@ -27,8 +31,13 @@ mod schedules;
 mod settings;
 mod subscriptions;
 mod support;
+mod user_groups;
+mod users;
 mod verify;
 
+pub use account::{Account, AccountUpdate};
+pub use approvals::Approvals;
+pub use audit::AuditTrail;
 pub use clusters::{ClusterRequest, ClusterUpdate, Clusters, ConnectionReport, LinkedRecovery};
 pub use connections::{Connection, HalfConnection, Resealed};
 pub use events::{EventPart, Events};
@@ -47,10 +56,13 @@ pub use schedules::{ScheduleRequest, ScheduleUpdate, Schedules};
 pub use settings::SettingsFace;
 pub use subscriptions::{SubscriptionRequest, SubscriptionUpdate, Subscriptions};
 pub use support::{BundleManifest, BundledFile, Support, SupportBundle};
+pub use user_groups::{UserGroupRequest, UserGroupUpdate, UserGroups};
+pub use users::{UserRequest, UserUpdate, Users};
 pub use verify::{Comparison, VerifyScope, VolumeVerification};
 
 use crate::engine::Inner;
-use crate::model::Actor;
+use crate::model::{Actor, UserId};
+use std::fmt;
 use std::sync::Arc;
 
 /// The engine as one actor sees it.
@@ -58,11 +70,50 @@ use std::sync::Arc;
 pub struct Session {
     inner: Arc<Inner>,
     actor: Actor,
+    /// None for an actor that the host vouches for.
+    login: Option<LoggedIn>,
+}
+
+/// The login that a session was made of.
+#[derive(Clone)]
+pub(crate) struct LoggedIn {
+    pub(crate) user: UserId,
+    pub(crate) digest: String,
+    pub(crate) origin: String,
+    pub(crate) must_change_password: bool,
+}
+
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("LoggedIn");
+        shown
+            .field("user", &self.user)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {
     pub(crate) const fn new(inner: Arc<Inner>, actor: Actor) -> Self {
-        Self { inner, actor }
+        Self {
+            inner,
+            actor,
+            login: None,
+        }
+    }
+
+    pub(crate) const fn of_login(inner: Arc<Inner>, actor: Actor, login: LoggedIn) -> Self {
+        Self {
+            inner,
+            actor,
+            login: Some(login),
+        }
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Registered clusters.
@@ -153,5 +204,35 @@ impl Session {
     #[must_use]
     pub const fn subscriptions(&self) -> Subscriptions<'_> {
         Subscriptions { session: self }
+    }
+
+    /// Accounts (USR-04 … USR-18).
+    #[must_use]
+    pub const fn users(&self) -> Users<'_> {
+        Users { session: self }
+    }
+
+    /// Groups of users (USR-19 … USR-25).
+    #[must_use]
+    pub const fn user_groups(&self) -> UserGroups<'_> {
+        UserGroups { session: self }
+    }
+
+    /// One's own account, for whoever logged in (USR-11, USR-13, USR-29).
+    #[must_use]
+    pub const fn account(&self) -> Account<'_> {
+        Account { session: self }
+    }
+
+    /// What waits for a second person, where the settings ask for one (SEC-25).
+    #[must_use]
+    pub const fn approvals(&self) -> Approvals<'_> {
+        Approvals { session: self }
+    }
+
+    /// Who did what, and who was refused (SEC-20).
+    #[must_use]
+    pub const fn audit(&self) -> AuditTrail<'_> {
+        AuditTrail::of(self)
     }
 }

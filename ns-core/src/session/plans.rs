@@ -1,12 +1,14 @@
 //! Recovery plans: create with initial mirroring, suggest a mapping, assess, delete.
 
 use super::Session;
+use super::approvals::{Approved, Asked};
+use super::audit::{Act, Notes};
 use crate::engine::kinds;
 use crate::engine::{Evidence, TwoWriters, VolumeEpoch, blocking, change, put, role_of};
 use crate::model::{
     CloudId, Cluster, ClusterId, ConnectionState, GroupId, InstanceMapping, Inventory, JobId, JobState, JobSummary,
-    Listing, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query, RecoveryPlan,
-    ReplicatedVolume, ReplicationMode, ResourceMapping, TaskKey, Work,
+    Listing, OwnerGroupId, ParentPolicy, PlanAssessment, PlanChange, PlanChangePart, PlanId, ProtectionGroup, Query,
+    RecoveryPlan, ReplicatedVolume, ReplicationMode, ResourceMapping, TaskKey, Work,
 };
 use crate::ports::with_deadline;
 use crate::provider::{ReplicationPhase, ReplicationStatus, Role, StorageReport, Token};
@@ -163,40 +165,44 @@ impl Plans<'_> {
     /// a second plan (PLAN-21), a cluster that does not answer now (PLAN-18), storages that are not paired, a volume whose pool
     /// does not mirror or that is a replica itself.
     pub async fn create(&self, request: PlanRequest) -> Result<(RecoveryPlan, JobId)> {
-        let inner = &self.session.inner;
-        let group = self.session.group(&request.group_id).await?;
-        self.session.may(Area::Plans, Verb::Create)?;
-        self.session.cluster(&request.target_cluster).await?;
-        let now = inner.clock.now();
-        let plan = RecoveryPlan {
-            id: PlanId::new(inner.ids.next()),
-            name: rules::normal_name(&request.name),
-            group_id: request.group_id,
-            target_cluster: request.target_cluster,
-            snapshot_retention: request.snapshot_retention,
-            replication_mode: request.replication_mode,
-            parent_policy: request.parent_policy,
-            mapping: request.mapping,
-            volumes: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            home: None,
-            version: 1,
-            created_at: now,
-            modified_at: now,
-        };
-        self.judge(&plan, &group, &[], false).await?;
-        let work = Work::Protect {
-            group_id: group.id,
-            plan_id: plan.id.clone(),
-            give_up: None,
-        };
-        let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
-        let job = self
-            .session
-            .jobs()
-            .launch(work, &group.owner_group_id, vec![record])
-            .await?;
-        Ok((plan, job))
+        let act = Act::new(Area::Plans, Verb::Create, "plans.create", &request.name);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let group = self.session.group(&request.group_id).await?;
+                self.session.cluster(&request.target_cluster).await?;
+                let now = inner.clock.now();
+                let plan = RecoveryPlan {
+                    id: PlanId::new(inner.ids.next()),
+                    name: rules::normal_name(&request.name),
+                    group_id: request.group_id,
+                    target_cluster: request.target_cluster,
+                    snapshot_retention: request.snapshot_retention,
+                    replication_mode: request.replication_mode,
+                    parent_policy: request.parent_policy,
+                    mapping: request.mapping,
+                    volumes: BTreeMap::new(),
+                    leaving: BTreeMap::new(),
+                    home: None,
+                    version: 1,
+                    created_at: now,
+                    modified_at: now,
+                };
+                self.judge(&plan, &group, &[], false).await?;
+                let work = Work::Protect {
+                    group_id: group.id,
+                    plan_id: plan.id.clone(),
+                    give_up: None,
+                };
+                let record = put(kinds::PLAN, plan.id.as_str(), Some(0), &plan)?;
+                let job = self
+                    .session
+                    .jobs()
+                    .launch(work, &group.owner_group_id, vec![record])
+                    .await?;
+                Ok((plan, job))
+            })
+            .await
     }
 
     /// Judges a plan as it is to be, by what both sides say now. Gives what is known of the Source.
@@ -296,60 +302,66 @@ impl Plans<'_> {
     /// Those of [`Plans::create`] for the plan as it is to be (PLAN-25 … PLAN-27); `Refused`, `plan.jobs`, while a job of the
     /// group exists, naming it (PLAN-28). Nothing is changed then.
     pub async fn update(&self, id: &PlanId, update: PlanUpdate) -> Result<(RecoveryPlan, Option<JobId>)> {
-        let inner = &self.session.inner;
-        let records = inner.records();
-        self.get(id).await?;
-        self.session.may(Area::Plans, Verb::Update)?;
-        let (was, version) = records.existing::<RecoveryPlan>(kinds::PLAN, id.as_str()).await?;
-        let group: ProtectionGroup = records.get(kinds::GROUP, was.group_id.as_str()).await?;
-        let mut plan = was.clone();
-        let mut fields = Vec::new();
-        let mut set = |name: &str, different: bool| {
-            if different {
-                fields.push(name.to_owned());
-            }
-        };
-        if let Some(name) = update.name {
-            plan.name = rules::normal_name(&name);
-            set("name", plan.name != was.name);
-        }
-        if let Some(count) = update.snapshot_retention {
-            plan.snapshot_retention = count;
-            set("snapshot_retention", count != was.snapshot_retention);
-        }
-        if let Some(policy) = update.parent_policy {
-            plan.parent_policy = policy;
-            set("parent_policy", policy != was.parent_policy);
-        }
-        if let Some(mapping) = update.mapping {
-            plan.mapping = mapping;
-            set("mapping", plan.mapping != was.mapping);
-        }
-        let jobs = blocking(&records, &group.id, |_| false).await?;
-        let inventory = self.judge(&plan, &group, &jobs, update.source_may_be_down).await?;
-        let mut parts = vec![PlanChangePart::Updated { fields }];
-        parts.extend(rules::follow(&mut plan, &group, &inventory, true));
-        for leaving in plan.leaving.values_mut() {
-            leaving.vanished = false;
-        }
-        let instances = group.instances.iter().filter_map(|id| inventory.instances.get(id));
-        let mut wanted = instances.flat_map(|i| &i.volume_ids);
-        let added = wanted.any(|id| !plan.volumes.contains_key(id));
-        let writes = change(inner, &mut plan, Some(version), &self.session.actor.name, parts)?;
-        let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
-        if !added || source.connection == ConnectionState::Inactive {
-            records.commit(writes).await?;
-            return Ok((plan, None));
-        }
-        let work = Work::Protect {
-            group_id: group.id,
-            plan_id: plan.id.clone(),
-            give_up: None,
-        };
-        let job = (self.session.jobs())
-            .launch(work, &group.owner_group_id, writes)
-            .await?;
-        Ok((plan, Some(job)))
+        let notes = Notes::default();
+        let act = Act::new(Area::Plans, Verb::Update, "plans.update", id);
+        self.session
+            .change_noted(act, &notes, async {
+                let inner = &self.session.inner;
+                let records = inner.records();
+                self.get(id).await?;
+                let (was, version) = records.existing::<RecoveryPlan>(kinds::PLAN, id.as_str()).await?;
+                let group: ProtectionGroup = records.get(kinds::GROUP, was.group_id.as_str()).await?;
+                let mut plan = was.clone();
+                let mut fields = Vec::new();
+                let mut set = |name: &str, different: bool| {
+                    if different {
+                        fields.push(name.to_owned());
+                    }
+                };
+                if let Some(name) = update.name {
+                    plan.name = rules::normal_name(&name);
+                    set("name", plan.name != was.name);
+                }
+                if let Some(count) = update.snapshot_retention {
+                    plan.snapshot_retention = count;
+                    set("snapshot_retention", count != was.snapshot_retention);
+                }
+                if let Some(policy) = update.parent_policy {
+                    plan.parent_policy = policy;
+                    set("parent_policy", policy != was.parent_policy);
+                }
+                if let Some(mapping) = update.mapping {
+                    plan.mapping = mapping;
+                    set("mapping", plan.mapping != was.mapping);
+                }
+                let jobs = blocking(&records, &group.id, |_| false).await?;
+                let inventory = self.judge(&plan, &group, &jobs, update.source_may_be_down).await?;
+                let mut parts = vec![PlanChangePart::Updated { fields }];
+                parts.extend(rules::follow(&mut plan, &group, &inventory, true));
+                for leaving in plan.leaving.values_mut() {
+                    leaving.vanished = false;
+                }
+                let instances = group.instances.iter().filter_map(|id| inventory.instances.get(id));
+                let mut wanted = instances.flat_map(|i| &i.volume_ids);
+                let added = wanted.any(|id| !plan.volumes.contains_key(id));
+                let writes = change(inner, &mut plan, Some(version), &self.session.actor.name, parts)?;
+                notes.fields(&was, &plan)?;
+                let source: Cluster = records.get(kinds::CLUSTER, group.source_cluster.as_str()).await?;
+                if !added || source.connection == ConnectionState::Inactive {
+                    records.commit(writes).await?;
+                    return Ok((plan, None));
+                }
+                let work = Work::Protect {
+                    group_id: group.id,
+                    plan_id: plan.id.clone(),
+                    give_up: None,
+                };
+                let job = (self.session.jobs())
+                    .launch(work, &group.owner_group_id, writes)
+                    .await?;
+                Ok((plan, Some(job)))
+            })
+            .await
     }
 
     /// What became of a plan, version by version: what operators changed, and how it followed its Source by itself (PLAN-60).
@@ -577,17 +589,42 @@ impl Plans<'_> {
     ///
     /// # Errors
     /// `Refused` while jobs of the group exist (PLAN-30); they are named. `Refused`, `plan.source_not_primary`, when the
-    /// Source cannot write a volume, as after a rollback that was given up half way.
+    /// Source cannot write a volume, as after a rollback that was given up half way; `approval.required` or `approval.rejected` where a
+    /// second person has to approve it (SEC-25).
     pub async fn delete(&self, id: &PlanId) -> Result<JobId> {
-        let plan = self.get(id).await?;
-        self.session.may(Area::Plans, Verb::Delete)?;
-        self.check_delete(&plan).await?;
-        let group = self.session.group(&plan.group_id).await?;
-        let work = Work::Unprotect {
-            group_id: plan.group_id,
-            plan_id: plan.id,
+        let notes = Notes::default();
+        let act = Act::new(Area::Plans, Verb::Delete, "plans.delete", id);
+        self.session
+            .change_noted(act, &notes, async {
+                let plan = self.get(id).await?;
+                self.check_delete(&plan).await?;
+                let group = self.session.group(&plan.group_id).await?;
+                let owner = &group.owner_group_id;
+                let approved = self.end_approved(&notes, &plan, owner).await?;
+                let work = Work::Unprotect {
+                    group_id: plan.group_id,
+                    plan_id: plan.id,
+                };
+                self.session.jobs().launch_approved(work, owner, vec![], approved).await
+            })
+            .await
+    }
+
+    /// Who approved the end of a protection, where a second person has to (SEC-25).
+    pub(super) async fn end_approved(
+        &self,
+        notes: &Notes,
+        plan: &RecoveryPlan,
+        owner: &OwnerGroupId,
+    ) -> Result<Option<Approved>> {
+        let asked = Asked {
+            area: Area::Plans,
+            verb: Verb::Delete,
+            action: "plans.delete",
+            object: plan.id.as_str(),
+            owner,
         };
-        self.session.jobs().launch(work, &group.owner_group_id, vec![]).await
+        self.session.second_person(notes, asked, &()).await
     }
 
     pub(super) async fn check_delete(&self, plan: &RecoveryPlan) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Recovery points: made by hand, listed.
 
 use super::Session;
+use super::audit::Act;
 use crate::engine::kinds;
 use crate::model::{GroupId, JobId, Listing, PointId, Query, RecoveryPlan, RecoveryPoint, Work};
 use crate::rules::{Area, Verb};
@@ -27,31 +28,35 @@ impl Points<'_> {
     /// # Errors
     /// `Refused` without a plan whose volumes are replicated.
     pub async fn create(&self, group: &GroupId) -> Result<(PointId, JobId)> {
-        let inner = &self.session.inner;
-        let records = inner.records();
-        let group = self.session.group(group).await?;
-        self.session.may(Area::ProtectionGroups, Verb::Create)?;
-        let plans = records
-            .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
-            .await?;
-        let plan = plans.into_iter().find(|p| !p.volumes.is_empty()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Refused,
-                "point.plan",
-                "the group has no plan whose volumes are replicated",
-            )
-            .with_field("group_id")
-            .with("group", &group.id)
-            .with_remedy("create a plan and wait for its initial mirroring")
-        })?;
-        let point_id = PointId::new(inner.ids.next());
-        let work = Work::Point {
-            group_id: group.id.clone(),
-            plan_id: plan.id,
-            point_id: point_id.clone(),
-        };
-        let job = self.session.jobs().launch(work, &group.owner_group_id, vec![]).await?;
-        Ok((point_id, job))
+        let act = Act::new(Area::ProtectionGroups, Verb::Create, "points.create", group);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let records = inner.records();
+                let group = self.session.group(group).await?;
+                let plans = records
+                    .all::<RecoveryPlan>(kinds::PLAN, |p| p.group_id == group.id)
+                    .await?;
+                let plan = plans.into_iter().find(|p| !p.volumes.is_empty()).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Refused,
+                        "point.plan",
+                        "the group has no plan whose volumes are replicated",
+                    )
+                    .with_field("group_id")
+                    .with("group", &group.id)
+                    .with_remedy("create a plan and wait for its initial mirroring")
+                })?;
+                let point_id = PointId::new(inner.ids.next());
+                let work = Work::Point {
+                    group_id: group.id.clone(),
+                    plan_id: plan.id,
+                    point_id: point_id.clone(),
+                };
+                let job = self.session.jobs().launch(work, &group.owner_group_id, vec![]).await?;
+                Ok((point_id, job))
+            })
+            .await
     }
 
     /// A part of the group's recovery points, oldest first unless the query says otherwise (REP-06).

@@ -1,6 +1,7 @@
 //! Schedules: drills that are made again and again (JOB-08, SCH-02 … SCH-05, SCH-12).
 
 use super::Session;
+use super::audit::{Act, Notes};
 use crate::engine::{kinds, put, remove};
 use crate::model::{CloudId, DrillSchedule, GroupId, Listing, PlanId, ProtectionGroup, Query, ScheduleId, Timetable};
 use crate::rules::{Area, Verb};
@@ -80,29 +81,33 @@ impl Schedules<'_> {
     /// `Invalid` with field and rule: the name, the timetable, a plan that is not the group's (JOB-04), instances that are not in the
     /// group or all of it left out; `Denied` for a role that makes no jobs; `NotFound`.
     pub async fn create(&self, request: ScheduleRequest) -> Result<DrillSchedule> {
-        let inner = &self.session.inner;
-        let group = self.session.group(&request.group_id).await?;
-        self.session.may(Area::Jobs, Verb::Create)?;
-        let now = inner.clock.now();
-        let schedule = DrillSchedule {
-            id: ScheduleId::new(inner.ids.next()),
-            name: rules::normal_name(&request.name),
-            group_id: request.group_id,
-            plan_id: request.plan_id,
-            owner_group_id: group.owner_group_id.clone(),
-            timetable: request.timetable,
-            exclude: request.exclude,
-            enabled: true,
-            served: now,
-            last_job: None,
-            created_by: self.session.actor.name.clone(),
-            created_at: now,
-            modified_at: now,
-        };
-        self.check(&schedule, &group).await?;
-        let write = put(kinds::DRILL_SCHEDULE, schedule.id.as_str(), Some(0), &schedule)?;
-        inner.records().commit(vec![write]).await?;
-        Ok(schedule)
+        let act = Act::new(Area::Jobs, Verb::Create, "schedules.create", &request.name);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let group = self.session.group(&request.group_id).await?;
+                let now = inner.clock.now();
+                let schedule = DrillSchedule {
+                    id: ScheduleId::new(inner.ids.next()),
+                    name: rules::normal_name(&request.name),
+                    group_id: request.group_id,
+                    plan_id: request.plan_id,
+                    owner_group_id: group.owner_group_id.clone(),
+                    timetable: request.timetable,
+                    exclude: request.exclude,
+                    enabled: true,
+                    served: now,
+                    last_job: None,
+                    created_by: self.session.actor.name.clone(),
+                    created_at: now,
+                    modified_at: now,
+                };
+                self.check(&schedule, &group).await?;
+                let write = put(kinds::DRILL_SCHEDULE, schedule.id.as_str(), Some(0), &schedule)?;
+                inner.records().commit(vec![write]).await?;
+                Ok(schedule)
+            })
+            .await
     }
 
     async fn check(&self, schedule: &DrillSchedule, group: &ProtectionGroup) -> Result<()> {
@@ -164,35 +169,41 @@ impl Schedules<'_> {
     /// # Errors
     /// Those of [`Schedules::create`] for the schedule as it is to be. Nothing is changed then.
     pub async fn update(&self, id: &ScheduleId, update: ScheduleUpdate) -> Result<DrillSchedule> {
-        let inner = &self.session.inner;
-        let was = self.get(id).await?;
-        self.session.may(Area::Jobs, Verb::Update)?;
-        let group = self.session.group(&was.group_id).await?;
-        let now = inner.clock.now();
-        let changed = |schedule: &mut DrillSchedule| {
-            if let Some(name) = &update.name {
-                schedule.name = rules::normal_name(name);
-            }
-            // What was not to run until now does not run later.
-            if update.timetable.is_some() || (update.enabled == Some(true) && !schedule.enabled) {
-                schedule.served = now;
-            }
-            if let Some(timetable) = &update.timetable {
-                schedule.timetable = timetable.clone();
-            }
-            if let Some(exclude) = &update.exclude {
-                schedule.exclude = exclude.clone();
-            }
-            schedule.enabled = update.enabled.unwrap_or(schedule.enabled);
-            schedule.modified_at = now;
-            Ok(())
-        };
-        let mut wanted = was;
-        changed(&mut wanted)?;
-        self.check(&wanted, &group).await?;
-        inner
-            .records()
-            .update(kinds::DRILL_SCHEDULE, id.as_str(), changed)
+        let notes = Notes::default();
+        let act = Act::new(Area::Jobs, Verb::Update, "schedules.update", id);
+        self.session
+            .change_noted(act, &notes, async {
+                let inner = &self.session.inner;
+                let was = self.get(id).await?;
+                let group = self.session.group(&was.group_id).await?;
+                let now = inner.clock.now();
+                let changed = |schedule: &mut DrillSchedule| {
+                    if let Some(name) = &update.name {
+                        schedule.name = rules::normal_name(name);
+                    }
+                    // What was not to run until now does not run later.
+                    if update.timetable.is_some() || (update.enabled == Some(true) && !schedule.enabled) {
+                        schedule.served = now;
+                    }
+                    if let Some(timetable) = &update.timetable {
+                        schedule.timetable = timetable.clone();
+                    }
+                    if let Some(exclude) = &update.exclude {
+                        schedule.exclude = exclude.clone();
+                    }
+                    schedule.enabled = update.enabled.unwrap_or(schedule.enabled);
+                    schedule.modified_at = now;
+                    Ok(())
+                };
+                let mut wanted = was.clone();
+                changed(&mut wanted)?;
+                self.check(&wanted, &group).await?;
+                notes.fields(&was, &wanted)?;
+                inner
+                    .records()
+                    .update(kinds::DRILL_SCHEDULE, id.as_str(), changed)
+                    .await
+            })
             .await
     }
 
@@ -227,9 +238,13 @@ impl Schedules<'_> {
     /// # Errors
     /// `NotFound`; `Denied`.
     pub async fn delete(&self, id: &ScheduleId) -> Result<()> {
-        self.get(id).await?;
-        self.session.may(Area::Jobs, Verb::Delete)?;
-        let gone = remove(kinds::DRILL_SCHEDULE, id.as_str());
-        self.session.inner.records().commit(vec![gone]).await
+        let act = Act::new(Area::Jobs, Verb::Delete, "schedules.delete", id);
+        self.session
+            .change(act, async {
+                self.get(id).await?;
+                let gone = remove(kinds::DRILL_SCHEDULE, id.as_str());
+                self.session.inner.records().commit(vec![gone]).await
+            })
+            .await
     }
 }

@@ -2,6 +2,7 @@
 //! what it was when it was read before?
 
 use super::Points;
+use super::audit::Act;
 use crate::engine::{check_manifest, kinds, put};
 use crate::journal::digest;
 use crate::model::{CloudId, PointContent, PointId, PointVolume, ProtectionGroup, RecoveryPoint};
@@ -81,57 +82,61 @@ impl Points<'_> {
     /// `NotFound` for an unknown point; `Invalid` for a sample of nothing; `Corrupt` when the point's definitions are not as they
     /// were made (`point.manifest`) or a volume is not in the vault any more (`point.vault`); those of the Target's storage.
     pub async fn verify(&self, id: &PointId, scope: VerifyScope) -> Result<Vec<VolumeVerification>> {
-        let inner = &self.session.inner;
-        let point = self.get(id).await?;
-        self.session.may(Area::Jobs, Verb::Update)?;
-        check_manifest(&point)?;
-        let target = inner.providers(&point.plan.target_cluster)?.storage;
-        let group = inner
-            .records()
-            .find::<ProtectionGroup>(kinds::GROUP, point.group_id.as_str())
-            .await?;
-        let source = group.and_then(|(group, _)| inner.providers(&group.source_cluster).ok());
-        let mut found = Vec::new();
-        for part in self.chosen(&point, scope)? {
-            let vault = self.read(&target, &part.vault, VAULT_BASE);
-            let original = async {
-                let Some(source) = &source else {
-                    return Err(unknown("the Source has no providers"));
-                };
-                let image = source.storage.find_replica(&part.replication_id).await?;
-                let image = image.ok_or_else(|| unknown("the Source has the volume no more"))?;
-                self.read(&source.storage, &image, &part.snapshot).await
-            };
-            let (vault, original) = futures::future::join(vault, original).await;
-            let vault = vault.map_err(|e| match e.kind() {
-                ErrorKind::NotFound => Error::new(
-                    ErrorKind::Corrupt,
-                    "point.vault",
-                    format!("volume {} is not in the vault any more", part.volume_id),
-                )
-                .with("point", id)
-                .with_remedy("choose another recovery point, and see who removed it there")
-                .with_source(e),
-                _ => e,
-            })?;
-            let before = point.contents.get(&part.volume_id);
-            found.push(VolumeVerification {
-                volume_id: part.volume_id.clone(),
-                source: match original {
-                    Ok(original) if original == vault => Comparison::Same,
-                    Ok(_) => Comparison::Differs,
-                    Err(e) => Comparison::Unknown { error: e.to_record() },
-                },
-                as_before: before.map(|b| (b.bytes, &b.sha256) == (vault.bytes, &vault.sha256)),
-                content: PointContent {
-                    bytes: vault.bytes,
-                    sha256: vault.sha256,
-                    read_at: inner.clock.now(),
-                },
-            });
-        }
-        self.keep(id, &found).await?;
-        Ok(found)
+        let act = Act::new(Area::Jobs, Verb::Update, "points.verify", id);
+        self.session
+            .change(act, async {
+                let inner = &self.session.inner;
+                let point = self.get(id).await?;
+                check_manifest(&point)?;
+                let target = inner.providers(&point.plan.target_cluster)?.storage;
+                let group = inner
+                    .records()
+                    .find::<ProtectionGroup>(kinds::GROUP, point.group_id.as_str())
+                    .await?;
+                let source = group.and_then(|(group, _)| inner.providers(&group.source_cluster).ok());
+                let mut found = Vec::new();
+                for part in self.chosen(&point, scope)? {
+                    let vault = self.read(&target, &part.vault, VAULT_BASE);
+                    let original = async {
+                        let Some(source) = &source else {
+                            return Err(unknown("the Source has no providers"));
+                        };
+                        let image = source.storage.find_replica(&part.replication_id).await?;
+                        let image = image.ok_or_else(|| unknown("the Source has the volume no more"))?;
+                        self.read(&source.storage, &image, &part.snapshot).await
+                    };
+                    let (vault, original) = futures::future::join(vault, original).await;
+                    let vault = vault.map_err(|e| match e.kind() {
+                        ErrorKind::NotFound => Error::new(
+                            ErrorKind::Corrupt,
+                            "point.vault",
+                            format!("volume {} is not in the vault any more", part.volume_id),
+                        )
+                        .with("point", id)
+                        .with_remedy("choose another recovery point, and see who removed it there")
+                        .with_source(e),
+                        _ => e,
+                    })?;
+                    let before = point.contents.get(&part.volume_id);
+                    found.push(VolumeVerification {
+                        volume_id: part.volume_id.clone(),
+                        source: match original {
+                            Ok(original) if original == vault => Comparison::Same,
+                            Ok(_) => Comparison::Differs,
+                            Err(e) => Comparison::Unknown { error: e.to_record() },
+                        },
+                        as_before: before.map(|b| (b.bytes, &b.sha256) == (vault.bytes, &vault.sha256)),
+                        content: PointContent {
+                            bytes: vault.bytes,
+                            sha256: vault.sha256,
+                            read_at: inner.clock.now(),
+                        },
+                    });
+                }
+                self.keep(id, &found).await?;
+                Ok(found)
+            })
+            .await
     }
 
     async fn read(&self, storage: &Storage, image: &crate::model::StorageRef, snapshot: &str) -> Result<Content> {

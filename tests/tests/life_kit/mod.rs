@@ -13,6 +13,7 @@ use ns_core::model::{
 use ns_core::ports::SequentialIds;
 use ns_core::session::{ClusterRequest, GroupRequest, OperationRequest};
 use ns_core::sim::{Sample, SimClock, SimWorld, SiteDump};
+use ns_core::store::Store;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
 use std::sync::Arc;
 
@@ -47,6 +48,12 @@ impl World {
         };
         let (group, plan) = world.protect(mode).await;
         (world, group, plan)
+    }
+
+    /// How many commits there were but those of the audit trail: each version of an entry is one.
+    pub async fn commits(&self) -> u64 {
+        let audit = self.store.list("audit", None, usize::MAX >> 1).await.unwrap();
+        self.store.commits() - audit.iter().map(|entry| entry.version).sum::<u64>()
     }
 
     pub fn session(&self) -> Session {
