@@ -135,7 +135,7 @@ mod tests {
             "count": 17,
         });
         assert_eq!(scrubber.value(dirty), clean);
-        assert_eq!(scrubber.removed, 8);
+        assert_eq!(scrubber.removed, 7);
     }
 
     proptest! {

@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// LIC-04, LIC-05, LIC-12: what may be registered, beside what, when.
+    /// LIC-01, LIC-04, LIC-05, LIC-12: what may be registered, beside what, when.
     #[test]
     fn lic_04_lic_05_lic_12_which_licence_may_be_registered() {
         let other: ProductUuid = "1".repeat(32).parse().unwrap();
