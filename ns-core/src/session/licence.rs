@@ -1,6 +1,7 @@
 //! The licence: registered, looked at, renewed (LIC-02 … LIC-05, LIC-11). Nobody deletes it.
 
 use super::Session;
+use super::audit::Act;
 use crate::engine::{LICENSE_ID, StoredLicense, kinds, put};
 use crate::license::{self, LicensePolicy};
 use crate::model::{LicenseClaims, LicenseInfo};
@@ -30,8 +31,8 @@ impl Licence<'_> {
     /// installation is registered already, and `license.not_required` when this engine asks for none;
     /// `Denied` for all but an Admin. Nothing is changed then.
     pub async fn register(&self, key: &str) -> Result<LicenseInfo> {
-        self.session.may(Area::License, Verb::Create)?;
-        self.keep(key, false).await
+        let act = Act::new(Area::License, Verb::Create, "licence.register", "licence");
+        self.session.change(act, self.keep(key, false)).await
     }
 
     /// What the licence is worth, what it allows, and how much of that is used (LIC-03). The key itself is not shown.
@@ -68,8 +69,8 @@ impl Licence<'_> {
     /// # Errors
     /// Those of [`register`](Self::register) for the key; `Refused`, `license.missing`, when none is registered.
     pub async fn renew(&self, key: &str) -> Result<LicenseInfo> {
-        self.session.may(Area::License, Verb::Update)?;
-        self.keep(key, true).await
+        let act = Act::new(Area::License, Verb::Update, "licence.renew", "licence");
+        self.session.change(act, self.keep(key, true)).await
     }
 
     async fn keep(&self, key: &str, renewal: bool) -> Result<LicenseInfo> {

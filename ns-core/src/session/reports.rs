@@ -1,6 +1,7 @@
 //! Reports of finished jobs.
 
 use super::Session;
+use super::audit::Act;
 use crate::engine::{kinds, remove};
 use crate::journal::{Event, digest};
 use crate::model::{JobId, JobType, Listing, Query};
@@ -109,15 +110,19 @@ impl Reports<'_> {
     /// # Errors
     /// `NotFound`; `Denied` without the right; `Refused`, `report.kept`, for anything but a drill.
     pub async fn delete(&self, job: &JobId) -> Result<()> {
-        let report = self.get(job).await?;
-        self.session.may(Area::Results, Verb::Delete)?;
-        if report.facts.job.kind != JobType::Drill.as_str() {
-            let message = format!("the report of a {} is kept", report.facts.job.kind);
-            return Err(Error::new(ErrorKind::Refused, "report.kept", message)
-                .with_field("job")
-                .with_remedy("only reports of drills can be deleted; export this one, and leave it"));
-        }
-        let removed = remove(kinds::REPORT, job.as_str());
-        self.session.inner.records().commit(vec![removed]).await
+        let act = Act::new(Area::Results, Verb::Delete, "reports.delete", job);
+        self.session
+            .change(act, async {
+                let report = self.get(job).await?;
+                if report.facts.job.kind != JobType::Drill.as_str() {
+                    let message = format!("the report of a {} is kept", report.facts.job.kind);
+                    return Err(Error::new(ErrorKind::Refused, "report.kept", message)
+                        .with_field("job")
+                        .with_remedy("only reports of drills can be deleted; export this one, and leave it"));
+                }
+                let removed = remove(kinds::REPORT, job.as_str());
+                self.session.inner.records().commit(vec![removed]).await
+            })
+            .await
     }
 }

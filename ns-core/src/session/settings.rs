@@ -1,9 +1,11 @@
 //! Settings: read, described and changed while engines run (SET-01). An Admin's alone.
 
 use super::Session;
+use super::audit::{Act, Notes};
 use crate::Result;
-use crate::engine::{SettingInfo, Settings, SettingsUpdate, check_names};
+use crate::engine::{SettingInfo, SettingValue, Settings, SettingsUpdate, check_names};
 use crate::rules::{Area, Verb};
+use std::collections::BTreeMap;
 
 /// See [`Session::settings`].
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +66,9 @@ impl SettingsFace<'_> {
     /// `Invalid`, naming the setting as field: `settings.unknown`, `settings.form`, `settings.range`; `Denied` for all but an Admin.
     /// Nothing is changed then.
     pub async fn update(&self, update: &SettingsUpdate) -> Result<Settings> {
-        self.session.may(Area::Settings, Verb::Update)?;
-        let (inner, actor) = (&self.session.inner, &self.session.actor.name);
-        inner.settings().with(update)?;
-        let change = |values: &mut std::collections::BTreeMap<_, _>| values.extend(update.0.clone());
-        inner.change_settings(actor, change).await?;
-        Ok((*inner.settings()).clone())
+        let check = || self.session.inner.settings().with(update).map(drop);
+        let change = |values: &mut BTreeMap<_, _>| values.extend(update.0.clone());
+        self.changed("settings.update", check, change).await
     }
 
     /// Gives settings back what they are when nobody has changed them.
@@ -83,13 +82,28 @@ impl SettingsFace<'_> {
     /// # Errors
     /// `Invalid`, `settings.unknown`; `Denied` for all but an Admin.
     pub async fn reset(&self, names: &[&str]) -> Result<Settings> {
-        self.session.may(Area::Settings, Verb::Update)?;
-        check_names(names.iter().copied())?;
-        let (inner, actor) = (&self.session.inner, &self.session.actor.name);
-        let change = |values: &mut std::collections::BTreeMap<String, _>| {
-            values.retain(|name, _| !names.contains(&name.as_str()));
+        let check = || check_names(names.iter().copied());
+        let change = |values: &mut BTreeMap<String, _>| values.retain(|name, _| !names.contains(&name.as_str()));
+        self.changed("settings.reset", check, change).await
+    }
+
+    async fn changed(
+        &self,
+        action: &str,
+        check: impl FnOnce() -> Result<()>,
+        change: impl Fn(&mut BTreeMap<String, SettingValue>),
+    ) -> Result<Settings> {
+        let notes = Notes::default();
+        let act = Act::new(Area::Settings, Verb::Update, action, "settings");
+        let work = async {
+            check()?;
+            let inner = &self.session.inner;
+            let was = inner.settings();
+            inner.change_settings(&self.session.actor.name, change).await?;
+            let is = inner.settings();
+            notes.fields(&*was, &*is)?;
+            Ok((*is).clone())
         };
-        inner.change_settings(actor, change).await?;
-        Ok((*inner.settings()).clone())
+        self.session.change_noted(act, &notes, work).await
     }
 }

@@ -2,8 +2,11 @@
 //! changes all.
 
 use super::Session;
+use super::audit::{Act, Notes};
 use crate::engine::{kinds, not_found, put, remove, settle};
-use crate::model::{EventArea, EventCode, Language, Listing, Query, Severity, Subscription, SubscriptionId};
+use crate::model::{
+    Area, EventArea, EventCode, Language, Listing, Query, Severity, Subscription, SubscriptionId, Verb,
+};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 
@@ -74,6 +77,13 @@ impl Subscriptions<'_> {
     /// `Invalid`, `subscription.sink`, for a sink that this engine has not got, and what the sink says against the address;
     /// `Refused`, `subscription.count`, for more than 20 of one actor.
     pub async fn create(&self, request: SubscriptionRequest) -> Result<Subscription> {
+        let act = Act::new(Area::Users, Verb::Update, "subscriptions.create", &request.sink);
+        self.session
+            .own_change(act, &Notes::default(), self.make(request))
+            .await
+    }
+
+    async fn make(&self, request: SubscriptionRequest) -> Result<Subscription> {
         let (inner, actor) = (&self.session.inner, &self.session.actor);
         self.check(&request.sink, &request.address)?;
         let mine = |s: &Subscription| s.actor == actor.name;
@@ -177,6 +187,13 @@ impl Subscriptions<'_> {
     /// # Errors
     /// `NotFound`; those of [`Subscriptions::create`] for an address that is changed. Nothing is changed then.
     pub async fn update(&self, id: &SubscriptionId, update: SubscriptionUpdate) -> Result<Subscription> {
+        let act = Act::new(Area::Users, Verb::Update, "subscriptions.update", id);
+        self.session
+            .own_change(act, &Notes::default(), self.alter(id, update))
+            .await
+    }
+
+    async fn alter(&self, id: &SubscriptionId, update: SubscriptionUpdate) -> Result<Subscription> {
         let (inner, actor) = (&self.session.inner, &self.session.actor);
         let was = self.get(id).await?;
         if let Some(address) = &update.address {
@@ -210,8 +227,12 @@ impl Subscriptions<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn delete(&self, id: &SubscriptionId) -> Result<()> {
-        self.get(id).await?;
-        let gone = remove(kinds::SUBSCRIPTION, id.as_str());
-        self.session.inner.records().commit(vec![gone]).await
+        let act = Act::new(Area::Users, Verb::Update, "subscriptions.delete", id);
+        let work = async {
+            self.get(id).await?;
+            let gone = remove(kinds::SUBSCRIPTION, id.as_str());
+            self.session.inner.records().commit(vec![gone]).await
+        };
+        self.session.own_change(act, &Notes::default(), work).await
     }
 }

@@ -192,7 +192,7 @@ impl UserGroups<'_> {
                 if changed {
                     user.modified_at = inner.clock.now();
                     let mut writes = vec![put(kinds::USER, user.id.as_str(), Some(version), &user)?];
-                    writes.extend(self.session.users().logins(&user.id).await?);
+                    writes.extend(self.session.users().other_rights(&user).await?);
                     notes.fields(&was, &user)?;
                     inner.records().commit(writes).await?;
                 }
@@ -235,7 +235,7 @@ impl UserGroups<'_> {
                     user.groups.remove(id);
                     user.modified_at = inner.clock.now();
                     writes.push(put(kinds::USER, user.id.as_str(), Some(version), &user)?);
-                    writes.extend(self.session.users().logins(&user.id).await?);
+                    writes.extend(self.session.users().other_rights(&user).await?);
                 }
                 records.commit(writes).await
             })

@@ -3,7 +3,8 @@
 use super::Session;
 use super::audit::{Act, Notes};
 use crate::engine::{attempts_of, kinds, logins_of, not_found, put, random_password, remove};
-use crate::model::{Area, Listing, OwnerGroupId, Query, User, UserGroup, UserId, UserRole, Verb};
+use crate::model::{Area, Listing, OwnerGroupId, Query, Subscription, User, UserGroup, UserId, UserRole, Verb};
+use crate::store::Write;
 use crate::{Result, rules};
 use secrecy::SecretString;
 use std::collections::BTreeSet;
@@ -172,7 +173,7 @@ impl Users<'_> {
                 rules::check_user_update(&self.session.actor, &was, &user, &facts)?;
                 let mut writes = vec![put(kinds::USER, id.as_str(), Some(version), &user)?];
                 if (was.role, &was.groups) != (user.role, &user.groups) {
-                    writes.extend(self.logins(id).await?);
+                    writes.extend(self.other_rights(&user).await?);
                 }
                 notes.fields(&was, &user)?;
                 inner.records().commit(writes).await?;
@@ -201,6 +202,8 @@ impl Users<'_> {
                 let mut writes = vec![remove(kinds::USER, id.as_str()), remove(kinds::CREDENTIAL, id.as_str())];
                 writes.extend(logins_of(&records, id, None).await?);
                 writes.extend(attempts_of(&records, id).await?);
+                let told = self.subscriptions(id).await?;
+                writes.extend(told.iter().map(|s| remove(kinds::SUBSCRIPTION, s.id.as_str())));
                 records.commit(writes).await
             })
             .await
@@ -298,10 +301,22 @@ impl Users<'_> {
         Ok(found)
     }
 
-    /// The writes that end the logins of an account, but for the one that does it: its rights are read anew with every request.
-    pub(super) async fn logins(&self, id: &UserId) -> Result<Vec<crate::store::Write>> {
+    /// The writes that let other rights of an account be felt: its logins end, but for the one that does it, whose rights are
+    /// read anew with every request; what it is told of outside the product goes by the new ones.
+    pub(super) async fn other_rights(&self, user: &User) -> Result<Vec<Write>> {
+        let records = self.session.inner.records();
         let own = self.session.login.as_ref().map(|l| l.digest.as_str());
-        logins_of(&self.session.inner.records(), id, own).await
+        let mut writes = logins_of(&records, &user.id, own).await?;
+        for mut subscription in self.subscriptions(&user.id).await? {
+            (subscription.role, subscription.groups) = (user.role, user.groups.clone());
+            writes.push(put(kinds::SUBSCRIPTION, subscription.id.as_str(), None, &subscription)?);
+        }
+        Ok(writes)
+    }
+
+    async fn subscriptions(&self, of: &UserId) -> Result<Vec<Subscription>> {
+        let theirs = |s: &Subscription| s.actor == of.as_str();
+        self.session.inner.records().all(kinds::SUBSCRIPTION, theirs).await
     }
 
     pub(super) async fn everybody(&self) -> Result<Vec<User>> {

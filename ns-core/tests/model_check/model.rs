@@ -26,8 +26,6 @@ pub struct Scenario {
     pub retries: u8,
     /// Storage checks nothing when it promotes.
     pub naive: bool,
-    /// The operator never cancels a confirm.
-    pub no_cancel_confirm: bool,
     /// Looks at a moment and at its mirror as at two.
     pub unreduced: bool,
     /// A defect that is planted.
@@ -360,7 +358,6 @@ impl System for Model {
                 JobOperation::Cancel => left.cancels > 0,
                 JobOperation::Pause => left.pauses > 0,
                 JobOperation::Retry => left.retries > 0,
-                JobOperation::CancelConfirm => !self.scenario.no_cancel_confirm,
                 _ => true,
             };
             if wanted {
