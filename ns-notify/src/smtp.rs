@@ -175,7 +175,7 @@ impl Smtp {
             .with_remedy(remedy)
     }
 
-    fn failed(&self, error: lettre::transport::smtp::Error) -> Error {
+    fn failed(&self, error: &lettre::transport::smtp::Error) -> Error {
         let status = error.status().map(u16::from);
         let (kind, code, remedy) = match status {
             // A mistake in the sink's own configuration is no fault of the message.
@@ -254,7 +254,7 @@ impl Sink for Smtp {
         let mail = self.mail(message)?;
         // The transport itself waits for ever for a server that takes the connection and says nothing.
         match tokio::time::timeout(self.timeout, self.transport.send(mail)).await {
-            Ok(sent) => sent.map(drop).map_err(|e| self.failed(e)),
+            Ok(sent) => sent.map(drop).map_err(|e| self.failed(&e)),
             Err(_) => Err(self.not_taken(ErrorKind::Timeout, "smtp.timeout", "check that the mail server answers")),
         }
     }

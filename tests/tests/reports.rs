@@ -41,7 +41,7 @@ async fn res_01_res_02_res_06_reports_are_found() {
     assert_eq!(find(of_group.clone()).await, [drill.clone(), failover.clone()]);
     assert_eq!(find(of_group.equal("kind", "failover")).await, [failover]);
     let success = Query::default().equal("result", ResultCode::Success.as_str());
-    assert_eq!(find(success.equal("kind", "drill")).await, [drill.clone()]);
+    assert_eq!(find(success.equal("kind", "drill")).await, std::slice::from_ref(&drill));
     assert!(
         find(Query::default().equal("result", ResultCode::Failed.as_str()))
             .await
