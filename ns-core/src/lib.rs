@@ -36,10 +36,18 @@ pub use session::Session;
 /// The pages for users: what they show is run.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../../docs/jobs.md")]
+    mod jobs {}
     #[doc = include_str!("../../docs/licence.md")]
     mod licence {}
     #[doc = include_str!("../../docs/observability.md")]
     mod observability {}
+    #[doc = include_str!("../../docs/people.md")]
+    mod people {}
+    #[doc = include_str!("../../docs/reports.md")]
+    mod reports {}
+    #[doc = include_str!("../../docs/schedules.md")]
+    mod schedules {}
     #[doc = include_str!("../../docs/settings.md")]
     mod settings {}
 }
