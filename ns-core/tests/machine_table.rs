@@ -953,3 +953,25 @@ fn sm_53_there_is_a_way_back_only_while_nothing_is_cleared_away() {
     let retry = Trigger::Operation(Op::RetryConfirm);
     assert_eq!(take(S::ClearFailed, Op::Confirm, retry, &cleared).next, S::Clearing);
 }
+
+#[test]
+fn sm_71_states_have_phases_in_the_order_of_the_book() {
+    let phases: Vec<_> = S::ALL.iter().map(|s| s.phase()).collect();
+    use ns_core::model::JobPhase as P;
+    let expected = [
+        (S::Waiting, P::Preparing),
+        (S::Pending, P::Preparing),
+        (S::Running, P::Running),
+        (S::Canceling, P::Running),
+        (S::Paused, P::Running),
+        (S::Completed, P::RunComplete),
+        (S::Clearing, P::CleaningUp),
+        (S::ClearFailed, P::CleaningUp),
+        (S::Reporting, P::MakingReport),
+        (S::Finished, P::JobComplete),
+    ];
+    for (state, phase) in expected {
+        assert_eq!(state.phase(), phase, "{state}");
+    }
+    assert_eq!(phases.len(), expected.len());
+}

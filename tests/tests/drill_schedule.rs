@@ -103,7 +103,7 @@ async fn job_08_sch_01_a_drill_runs_every_day() {
     assert_eq!(made(&world, &schedule).await.len(), 2);
 }
 
-/// JOB-54, OPEN-10: what was due while no engine ran is made up for within ten minutes, and recorded as cancelled after that; of
+/// JOB-54, OPEN-10, RES-07, SM-34: what was due while no engine ran is made up for within ten minutes, and recorded as cancelled after that; of
 /// several missed runs the latest only.
 #[tokio::test]
 async fn job_54_open_10_missed_runs() {
@@ -122,6 +122,8 @@ async fn job_54_open_10_missed_runs() {
         let jobs = made(&world, &schedule).await;
         let results: Vec<_> = jobs.iter().map(|j| j.result).collect();
         assert_eq!(results, [Some(result)], "away for {away} s");
+        let report = world.session().reports().get(&jobs[0].id).await.unwrap();
+        assert_eq!(report.facts.job.result, Some(result));
     }
 }
 

@@ -552,3 +552,86 @@ async fn job_55_job_56_job_57_job_58_a_job_is_watched() {
         .unwrap();
     assert!(none.is_empty(), "{none:#?}");
 }
+
+/// SM-21 … SM-24, OPEN-22: how a job ended follows from what became of its instances.
+#[tokio::test]
+async fn sm_21_sm_22_sm_23_sm_24_results() {
+    let rejected = |after: u32, times: u32| {
+        let adopt = Fault::new("b", Part::Cloud, Effect::Error(ErrorKind::Rejected)).verb("adopt");
+        adopt.after(after).times(times)
+    };
+    for (fault, wire) in [
+        (None, "dr.recovery.result.success"),
+        (Some(rejected(4, 1)), "dr.recovery.result.partial_success"),
+        (Some(rejected(0, 100)), "dr.recovery.result.failed"),
+    ] {
+        let (world, group, plan) = World::of(MODE, 2).await;
+        let session = world.session();
+        fault.into_iter().for_each(|fault| world.sim.faults().inject(fault));
+        let job = session
+            .jobs()
+            .create(request(JobType::Failover, &group, &plan))
+            .await
+            .unwrap();
+        let ended = session.jobs().wait(&job).await.unwrap();
+        assert_eq!(ended.result.map(ResultCode::as_str), Some(wire));
+        assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
+        let report = session.reports().get(&job).await.unwrap();
+        assert_eq!(report.facts.job.result, ended.result);
+    }
+    let (world, job) = stands(Stand::Canceling, JobType::Drill).await.unwrap();
+    let ended = world.session().jobs().wait(&job).await.unwrap();
+    assert_eq!(
+        ended.result.map(ResultCode::as_str),
+        Some("dr.recovery.result.canceled")
+    );
+}
+
+/// JOB-50, JOB-51, SM-33, SM-69: jobs of a group run one after the other, as they were queued, each with the data that was the newest
+/// when it was queued.
+#[tokio::test]
+async fn job_50_job_51_sm_69_first_queued_first_run() {
+    let (world, group, plan) = World::of(MODE, 1).await;
+    let session = world.session();
+    let newest = async || {
+        session
+            .points()
+            .list(&group, &Query::default())
+            .await
+            .unwrap()
+            .items
+            .pop()
+            .unwrap()
+            .id
+    };
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        let job = session
+            .jobs()
+            .create(request(JobType::Drill, &group, &plan))
+            .await
+            .unwrap();
+        if jobs.is_empty() {
+            world.succeeded(&job).await;
+        } else {
+            until(&session, &job, JobState::Pending).await;
+        }
+        jobs.push((job, newest().await));
+        let (_, made) = session.points().create(&group).await.unwrap();
+        world.succeeded(&made).await;
+    }
+    let mut ended = None;
+    for (job, queued_with) in jobs {
+        world.succeeded(&job).await;
+        let view = session.jobs().view(&job).await.unwrap();
+        let point = view
+            .frozen
+            .as_deref()
+            .and_then(|f| f.point.as_ref())
+            .map(|p| p.id.clone());
+        assert_eq!(point, Some(queued_with));
+        assert!(view.started_at >= ended, "{job} began before the one before had ended");
+        assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
+        ended = Some(session.reports().get(&job).await.unwrap().facts.job.ended_at);
+    }
+}

@@ -14,7 +14,7 @@ use ns_core::store::BreakWhen;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Data safety 2, UI-20, OPEN-17: a drill boots what the point holds, replication is not touched, and nothing is left.
+/// Data safety 2, UI-20, OPEN-17, SM-65: a drill boots what the point holds, replication is not touched, and nothing is left.
 #[tokio::test]
 async fn drill_boots_the_point_and_leaves_nothing() {
     for mode in [ReplicationMode::Snapshot, ReplicationMode::Journal] {

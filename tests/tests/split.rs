@@ -73,7 +73,7 @@ async fn ends_without_harm(world: &World, plan: &PlanId, job: &JobId) {
     }
 }
 
-/// PG-26, PLAN-31, SM-45, SM-56: what a planned failover could not recover goes back, and is protected as before by a group of its own.
+/// PG-26, PLAN-31, SM-45, SM-56, SM-66: what a planned failover could not recover goes back, and is protected as before by a group of its own.
 #[tokio::test]
 async fn what_failed_keeps_a_group_and_a_plan_of_its_own() {
     for mode in MODES {

@@ -109,6 +109,39 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// The phase of a job as screens show it (SM-71): states that look alike to people are one.
+    JobPhase {
+        /// `waiting`, `pending`.
+        Preparing = "preparing",
+        /// `running`, `paused`, `canceling`.
+        Running = "running",
+        /// `completed`: an operator decides.
+        RunComplete = "run-complete",
+        /// `clearing`, `clear-failed`.
+        CleaningUp = "cleaning-up",
+        /// `reporting`.
+        MakingReport = "making-report",
+        /// `finished`.
+        JobComplete = "job-complete",
+    }
+}
+
+impl JobState {
+    /// The phase that screens show (SM-71).
+    #[must_use]
+    pub const fn phase(self) -> JobPhase {
+        match self {
+            Self::Waiting | Self::Pending => JobPhase::Preparing,
+            Self::Running | Self::Paused | Self::Canceling => JobPhase::Running,
+            Self::Completed => JobPhase::RunComplete,
+            Self::Clearing | Self::ClearFailed => JobPhase::CleaningUp,
+            Self::Reporting => JobPhase::MakingReport,
+            Self::Finished => JobPhase::JobComplete,
+        }
+    }
+}
+
 /// Which clean-up failed (CON-27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

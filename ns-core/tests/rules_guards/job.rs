@@ -74,7 +74,7 @@ fn refuses(mut case: Case, kind: ErrorKind, code: &str, field: &str, spoil: impl
     check_job(&case.job, &case.facts()).unwrap_err()
 }
 
-/// JOB-20 … JOB-37, as the rule book's table 13 has it, apart from the data in the code.
+/// JOB-20 … JOB-37, SCH-12, as the rule book's table 13 has it, apart from the data in the code.
 #[test]
 fn job_20_to_37_the_matrix() {
     use DataPointKind::{LatestData as D, LatestSnapshot as L, SpecificSnapshot as S};
