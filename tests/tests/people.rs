@@ -420,7 +420,7 @@ async fn usr_14_sec_05_a_reset() {
     );
 }
 
-/// USR-19 … USR-25, OPEN-40, OPEN-41: groups of users and what becomes of their members.
+/// USR-18 … USR-25, OPEN-40, OPEN-41: groups of users and what becomes of their members.
 #[tokio::test]
 async fn usr_20_usr_21_usr_22_usr_23_usr_24_usr_25_open_40_open_41_groups_of_users() {
     let house = House::new();
@@ -515,7 +515,7 @@ async fn usr_20_usr_21_usr_22_usr_23_usr_24_usr_25_open_40_open_41_groups_of_use
     assert_eq!(anna.account().get().await.unwrap().groups.len(), 0);
 }
 
-/// USR-27, USR-29, USR-30, SEC-07: how logins end.
+/// USR-27, USR-29, USR-30, USR-31, SEC-07: how logins end, and that nothing is let in with one that has ended.
 #[tokio::test]
 async fn usr_27_usr_29_usr_30_sec_07_logins_end() {
     let house = House::new();

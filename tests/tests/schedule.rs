@@ -42,6 +42,7 @@ fn minutes_between(points: &[RecoveryPoint]) -> Vec<i64> {
     points.windows(2).map(gap).collect()
 }
 
+/// SCH-06: every so many minutes.
 #[tokio::test]
 async fn rep_07_rep_12_plan_17_points_are_made_by_interval_and_the_oldest_go() {
     let (world, group, _) = World::new(ReplicationMode::Snapshot).await;

@@ -293,6 +293,12 @@ impl Pool {
         location.rsplit(':').next().filter(|pool| !pool.is_empty())
     }
 
+    /// Whether its back end has told where it keeps volumes: before its first report only its name is known.
+    pub(crate) fn is_told(&self) -> bool {
+        let protocol = self.capabilities.storage_protocol.as_deref();
+        self.rbd_pool().is_some() || protocol.is_some_and(|p| !p.eq_ignore_ascii_case("ceph"))
+    }
+
     /// Whether volumes of a type that names this back end may be here.
     pub(crate) fn is_backend(&self, name: Option<&str>) -> bool {
         name.is_none() || self.capabilities.volume_backend_name.as_deref() == name

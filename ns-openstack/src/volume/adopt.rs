@@ -128,6 +128,12 @@ async fn choose_pool<'a>(session: &Session, all: &'a [Pool], rbd_pool: &str, vol
     let here = || all.iter().filter(|pool| pool.rbd_pool() == Some(rbd_pool));
     let fitting = here().filter(|pool| pool.is_backend(backend.as_deref()));
     fitting.max_by_key(|pool| pool.is_up()).ok_or_else(|| {
+        if here().next().is_none() && !(all.iter().any(Pool::is_told) && all.iter().all(Pool::is_told)) {
+            let message = "the volume service does not say yet which pools it keeps volumes in";
+            return Error::new(ErrorKind::Unavailable, "volume.pools_unknown", message)
+                .with("pool", rbd_pool)
+                .with_remedy("see that its back ends run and have reported to its scheduler");
+        }
         let (code, message, remedy) = if here().next().is_some() {
             (
                 "volume.type_elsewhere",

@@ -330,6 +330,22 @@ async fn the_pool_is_chosen_by_image_and_type() {
             "{storage} {volume_type}: {error}"
         );
     }
+    // The scheduler of a service that has just begun knows no pools, or nothing of them.
+    let name = json!({"name": "a@ceph#ceph", "capabilities": {}});
+    for pools in [json!([]), json!([name])] {
+        let (server, session) = cinder(&[]).await;
+        once(
+            &server,
+            "GET",
+            &at("scheduler-stats/get_pools"),
+            200,
+            json!({"pools": pools}),
+        )
+        .await;
+        let error = adopt(&session, &spec(), &token("v")).await.unwrap_err();
+        let found = (error.kind(), error.code());
+        assert_eq!(found, (ErrorKind::Unavailable, "volume.pools_unknown"), "{error}");
+    }
     let mut types = recorded("volume-types-list");
     types["volume_types"][1]["extra_specs"]["volume_backend_name"] = json!("ssd");
     once(&server, "GET", &at("types"), 200, types).await;

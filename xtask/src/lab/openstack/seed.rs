@@ -197,6 +197,13 @@ pub(crate) fn all_reported(cloud: Cloud<'_>, client: &Client<'_>, since: u64) ->
             bail!("{binary} has not reported");
         }
     }
+    // The scheduler learns of the pools by itself, after the service has reported.
+    let pools = format!("/v3/{}/scheduler-stats/get_pools?detail=true", client.project);
+    let pools = client.get(Api::Volume, &pools)?;
+    let told = |pool: &Value| pool["capabilities"]["location_info"].is_string();
+    if !pools["pools"].as_array().is_some_and(|all| all.iter().any(told)) {
+        bail!("the pools of cinder-volume are not known to cinder-scheduler");
+    }
     let network = client.get(Api::Network, "/v2.0/agents")?;
     let [first, ..] = cloud.hosts();
     let bridges = cloud.hosts().map(|host| ("Linux bridge agent", host));
