@@ -209,3 +209,15 @@ fn a_plan_can_be_put_right_when_nobody_may_write() {
     };
     holds(36767, true, 1, &[forced], &[deleted, taken]);
 }
+
+/// The store was away when the job was queued: it failed without its inputs, and could then neither be rolled back nor finished.
+#[test]
+fn a_job_whose_inputs_were_never_read_can_be_ended() {
+    let drill = Step::Drill(order(End::Rollback, None));
+    let away = Fault {
+        verb: Some("snapshot"),
+        roll: 4_899_812_401_097_379_122,
+        ..fault(FaultKind::StoreAway, "b", "", 2, 2)
+    };
+    holds(1122, false, 2, &[drill], &[away]);
+}

@@ -42,6 +42,10 @@ impl Planner<'_> {
         only: &BTreeSet<CloudId>,
     ) -> Result<TaskGraph> {
         let view = self.view;
+        if kind == PhaseKind::Rollback && view.frozen.is_none() {
+            // Without its inputs it has done nothing that could be undone.
+            return Ok(TaskGraph::default());
+        }
         let frozen = view.frozen.as_deref().ok_or_else(|| {
             Error::new(
                 ErrorKind::Refused,
