@@ -1,9 +1,9 @@
 //! The schema's numbered steps and how a database is brought up to date. A step that was released is never edited: databases
 //! made by it exist. The table `neverstop_schema` counts the steps that a database has seen.
 
-use super::{PostgresStore, again, failed};
+use super::{LOST, PostgresStore, again, failed};
 use crate::{Error, ErrorKind, Result};
-use tokio_postgres::IsolationLevel;
+use tokio_postgres::{IsolationLevel, error::SqlState};
 
 /// `{bytes}` stands for what makes the database compare texts by their bytes.
 const STEPS: &[&str] = &[include_str!("0001_records_journals_leases.sql")];
@@ -12,9 +12,21 @@ const COUNTER: &str = "CREATE TABLE IF NOT EXISTS neverstop_schema (one INT8 PRI
                        INSERT INTO neverstop_schema (one, version) VALUES (1, 0) ON CONFLICT (one) DO NOTHING";
 
 pub(super) async fn migrate(store: &PostgresStore) -> Result<()> {
-    let wrong = |e| failed("change its schema", e);
-    // Of several engines that find a new database at once, one makes each thing, and the others find it made.
-    again(|| Box::pin(async move { store.connection().await?.batch_execute(COUNTER).await.map_err(wrong) })).await?;
+    // Of several engines that find a new database at once, one makes the table, and the others find it made.
+    again(|| {
+        Box::pin(async move {
+            let made = store.connection().await?.batch_execute(COUNTER).await;
+            made.map_err(|e| {
+                // `IF NOT EXISTS` looks before it makes: who is overtaken in between hears that it is there after all, of the
+                // table or of the type of the table's rows.
+                let overtaken = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
+                let met = e.code().is_some_and(|state| overtaken.contains(state));
+                let told = failed("change its schema", e);
+                if met { Error::new(told.kind(), LOST, told.to_string()) } else { told }
+            })
+        })
+    })
+    .await?;
     again(|| Box::pin(step(store))).await
 }
 
