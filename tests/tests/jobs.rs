@@ -84,7 +84,7 @@ impl Asked {
     async fn of(self, session: &Session, job: &JobId, at: jiff::Timestamp) -> Result<Option<JobState>, Error> {
         let request = OperationRequest {
             reason: "the table says so".into(),
-            instances: BTreeSet::new(),
+            ..Default::default()
         };
         let jobs = session.jobs();
         match self {

@@ -155,6 +155,7 @@ fn compile(request: &PlanRequest, inventory: &Inventory, instances: &BTreeSet<ns
         home: None,
         isolated: false,
         suffix: "x",
+        prefix: "",
     })
     .unwrap();
     let what = format!("failover of {} instances: {} tasks", instances.len(), graph.tasks.len());

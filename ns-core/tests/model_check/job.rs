@@ -277,6 +277,7 @@ impl Half {
             home,
             isolated: self.data == Data::Drill,
             suffix: "x",
+            prefix: "",
         })
     }
 
