@@ -128,7 +128,9 @@ async fn sch_09_rep_12_open_09_points_every_month() {
     let (world, group, _) = World::of(ReplicationMode::Snapshot, 1).await;
     world.engine.start().await.unwrap();
     // Four months need not be looked at every minute.
-    let seldom = SettingsUpdate::new().with("watch_interval", LOOK).with("lease", 600);
+    let seldom = SettingsUpdate::new()
+        .with("watch_interval", LOOK.unsigned_abs())
+        .with("lease", 600);
     world.session().settings().update(&seldom).await.unwrap();
     let by_hand = made(&world).await.len();
     every(&world, &group, SnapshotInterval::months(1)).await;
