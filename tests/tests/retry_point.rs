@@ -75,7 +75,7 @@ impl Scene {
     async fn made(&self, job: &JobId, key: &str) -> CloudId {
         let view = self.view(job).await;
         let output = view.output(&key.into()).unwrap_or_else(|| panic!("{key} is done"));
-        CloudId::from(output.handle.clone().unwrap().id)
+        output.handle.clone().unwrap().id
     }
 
     async fn newest(&self, job: &JobId) -> CloudId {
