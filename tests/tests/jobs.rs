@@ -14,7 +14,7 @@ use ns_core::ports::Clock;
 use ns_core::session::{JobRequest, JobUpdate, OperationRequest};
 use ns_core::sim::{Effect, Fault, Part};
 use ns_core::{Actor, Error, ErrorKind, Session};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const MODE: ReplicationMode = ReplicationMode::Snapshot;
