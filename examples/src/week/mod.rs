@@ -166,10 +166,14 @@ impl<'o> Week<'o> {
     /// Waits for a job until it needs somebody or has finished, and for the result that it should have.
     async fn ends(&self, session: &Session, job: &JobId, result: ResultCode) -> Result<JobSummary> {
         let job = session.jobs().wait(job).await?;
-        if job.result != Some(result) {
-            bail!("{} {} ended as {:?} in {}", job.work.kind(), job.id, job.result, job.state);
+        if job.result == Some(result) && job.state != JobState::ClearFailed {
+            return Ok(job);
         }
-        Ok(job)
+        let tasks = session.jobs().view(&job.id).await?.tasks;
+        let errors = tasks.iter().filter_map(|(key, task)| Some(format!("{key}: {}", task.error.as_ref()?.message)));
+        let errors: Vec<_> = errors.collect();
+        let (kind, state) = (job.work.kind(), job.state);
+        bail!("{kind} {} ended as {:?} in {state}: {}", job.id, job.result, errors.join("; "))
     }
 
     /// Waits for every job that goes on by itself.
