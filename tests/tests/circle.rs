@@ -144,6 +144,84 @@ async fn a_plan_is_normal_right_after_a_rollback() {
     }
 }
 
+/// OPEN-01, PLAN-73: an address that the plan names is given back as well. That the originals have theirs still is no hindrance.
+#[tokio::test]
+async fn open_01_plan_73_a_mapped_address_comes_home() {
+    let (world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
+    let session = world.session();
+    let inside = world
+        .sim
+        .inventory("a")
+        .floating_ips
+        .values()
+        .next()
+        .unwrap()
+        .address
+        .clone();
+    let outside = "172.24.198.77".to_owned();
+    let mut mapping = session.plans().get(&plan).await.unwrap().mapping;
+    mapping.floating_ips.insert(inside.clone(), outside.clone());
+    let update = PlanUpdate {
+        mapping: Some(mapping),
+        ..PlanUpdate::default()
+    };
+    session.plans().update(&plan, update).await.unwrap();
+    let before = world.dumps();
+    let job = session
+        .jobs()
+        .create(JobRequest::failover(group, plan.clone()))
+        .await
+        .unwrap();
+    world.succeeded(&job).await;
+    let given: Vec<_> = world
+        .sim
+        .inventory("b")
+        .floating_ips
+        .into_values()
+        .map(|f| f.address)
+        .collect();
+    assert_eq!(given, [outside.clone()]);
+    assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+    let (_, reversed, protect) = session
+        .failback()
+        .reprotect(&job, ReprotectRequest::default())
+        .await
+        .unwrap();
+    world.succeeded(&protect).await;
+    world.finish_all().await;
+    assert_eq!(
+        reversed.mapping.floating_ips,
+        BTreeMap::from([(outside, inside.clone())])
+    );
+    normal(&world, &reversed.id).await;
+
+    // Somebody else's it must not be.
+    let stranger = |all: &mut ns_core::model::Inventory, to: &str| {
+        let port = all.floating_ips.values().next().unwrap().port_id.clone().unwrap();
+        to.clone_into(&mut all.ports.get_mut(&port).unwrap().device_id);
+    };
+    world.sim.edit("a", |all| stranger(all, "somebody"));
+    let cluster = session.clusters().by_name("site-a").await.unwrap().unwrap();
+    session.clusters().sync(&cluster.id).await.unwrap();
+    let found = session.plans().assess(&reversed.id).await.unwrap();
+    let codes: Vec<_> = found.reasons.iter().map(|r| r.code.as_str()).collect();
+    assert_eq!((found.status, codes), (PlanStatus::Warning, vec!["plan.floating_ip"]));
+    world
+        .sim
+        .edit("a", |all| stranger(all, world.sample.servers[0].id.as_str()));
+    session.clusters().sync(&cluster.id).await.unwrap();
+
+    let back = session
+        .jobs()
+        .create(JobRequest::failover(reversed.group_id, reversed.id))
+        .await
+        .unwrap();
+    world.succeeded(&back).await;
+    assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
+    world.same_but_for_writes(&before, "failover and failback with a mapped address");
+    normal(&world, &plan).await;
+}
+
 /// A failback that is rolled back leaves the instances where they ran, protected.
 #[tokio::test]
 async fn a_failback_rolls_back() {

@@ -4,7 +4,10 @@ use super::{Protected, Week};
 use anyhow::{Context, Result};
 use ns_core::Session;
 use ns_core::engine::SettingsUpdate;
-use ns_core::model::{CloudId, FloatingIp, InstanceMapping, InstanceRecoveryState, JobOperation, PlanStatus, Query, ResourceMapping, ResultCode};
+use ns_core::model::{
+    CloudId, FloatingIp, InstanceMapping, InstanceRecoveryState, JobOperation, PlanStatus, Query, ResourceMapping,
+    ResultCode,
+};
 use ns_core::ports::Clock;
 use ns_core::provider::Spec;
 use ns_core::report::RecoveryReport;
@@ -50,8 +53,12 @@ impl Week<'_> {
         let mina = self.people.log_in("mina").await?;
         self.stands("mina (manager)", &mina, &shop, PlanStatus::Warning).await?;
         let otto = self.people.log_in("otto").await?;
-        let refused = otto.jobs().create(JobRequest::failover(shop.group.clone(), shop.plan.clone())).await;
-        self.diary.refused("otto (operator)", "asks for a failover of shop", refused)?;
+        let refused = otto
+            .jobs()
+            .create(JobRequest::failover(shop.group.clone(), shop.plan.clone()))
+            .await;
+        self.diary
+            .refused("otto (operator)", "asks for a failover of shop", refused)?;
         self.mend(&mina, &shop, "has the volume replicated", |_| {}).await
     }
 
@@ -65,18 +72,28 @@ impl Week<'_> {
         for volume in &volumes {
             self.sim.delete_volume("a", volume)?;
         }
-        self.diary.says("seoul", "picker-8 of warehouse is deleted by mistake, with its volume")?;
+        self.diary
+            .says("seoul", "picker-8 of warehouse is deleted by mistake, with its volume")?;
         self.until(6, 15, 10).await?;
         let mina = self.people.log_in("mina").await?;
         let left = mina.protection_groups().get(&warehouse.group).await?.instances.len();
-        let last = mina.plans().changes(&warehouse.plan, &Query::default()).await?.items.pop();
+        let last = mina
+            .plans()
+            .changes(&warehouse.plan, &Query::default())
+            .await?
+            .items
+            .pop();
         let (version, by) = last.map_or((0, String::new()), |c| (c.version, c.actor));
         self.diary.says(
             "mina (manager)",
             format!("finds {left} instances in warehouse; its plan is at version {version}, changed by the {by}"),
         )?;
         self.until(6, 15, 40).await?;
-        let service = self.services.iter_mut().find(|s| s.name == "warehouse").context("the warehouse")?;
+        let service = self
+            .services
+            .iter_mut()
+            .find(|s| s.name == "warehouse")
+            .context("the warehouse")?;
         let made = service.another(&self.sim, "picker", 8)?;
         self.diary.says("seoul", "picker-8 is made anew")?;
         let mina = self.people.log_in("mina").await?;
@@ -92,7 +109,8 @@ impl Week<'_> {
             "mina (manager)",
             format!("puts it into the group: {} instances", group.instances.len()),
         )?;
-        self.stands("mina (manager)", &mina, &warehouse, PlanStatus::Warning).await?;
+        self.stands("mina (manager)", &mina, &warehouse, PlanStatus::Warning)
+            .await?;
         let add = |mapping: &mut ResourceMapping| {
             mapping.instances.insert(made.clone(), InstanceMapping::default());
         };
@@ -103,22 +121,31 @@ impl Week<'_> {
     async fn host_stays_away(&mut self) -> Result<()> {
         let payments = self.group("payments")?;
         let mina = self.people.log_in("mina").await?;
-        self.stands("mina (manager)", &mina, &payments, PlanStatus::Warning).await?;
+        self.stands("mina (manager)", &mina, &payments, PlanStatus::Warning)
+            .await?;
         let anywhere = |mapping: &mut ResourceMapping| {
             mapping.instances.values_mut().for_each(|m| m.host = None);
         };
-        self.mend(&mina, &payments, "lets the cloud choose the node", anywhere).await
+        self.mend(&mina, &payments, "lets the cloud choose the node", anywhere)
+            .await
     }
 
     async fn drill_again(&mut self) -> Result<()> {
         let payments = self.group("payments")?;
         self.until(7, 9, 40).await?;
         let nils = self.people.log_in("nils").await?;
-        let drill = nils.jobs().create(JobRequest::drill(payments.group, payments.plan)).await?;
-        self.diary.says("nils (operator)", "has the drill of payments done again")?;
+        let drill = nils
+            .jobs()
+            .create(JobRequest::drill(payments.group, payments.plan))
+            .await?;
+        self.diary
+            .says("nils (operator)", "has the drill of payments done again")?;
         self.ends(&nils, &drill, ResultCode::Success).await?;
         let up = nils.jobs().view(&drill).await?.instances().len();
-        self.diary.says("nils (operator)", format!("sees {up} instances up in busan, and rolls back"))?;
+        self.diary.says(
+            "nils (operator)",
+            format!("sees {up} instances up in busan, and rolls back"),
+        )?;
         let request = OperationRequest::default();
         nils.jobs().operate(&drill, JobOperation::Rollback, request).await?;
         self.ends(&nils, &drill, ResultCode::Success).await?;
@@ -170,7 +197,8 @@ impl Week<'_> {
             };
             all.floating_ips.insert(id, taken);
         });
-        self.diary.says("busan", format!("somebody takes the floating address {WANTED}"))?;
+        self.diary
+            .says("busan", format!("somebody takes the floating address {WANTED}"))?;
         self.until(8, 14, 10).await?;
         let mina = self.people.log_in("mina").await?;
         self.stands("mina (manager)", &mina, &mail, PlanStatus::Warning).await?;
@@ -185,10 +213,13 @@ impl Week<'_> {
     /// What counts from now on, without a restart.
     async fn settings_change(&mut self) -> Result<()> {
         self.until(8, 15, 0).await?;
-        let update = SettingsUpdate::new().with("four_eyes", true).with("rollback_wait", 1800);
+        let update = SettingsUpdate::new()
+            .with("four_eyes", true)
+            .with("rollback_wait", 1800);
         let otto = self.people.log_in("otto").await?;
         let refused = otto.settings().update(&update).await;
-        self.diary.refused("otto (operator)", "asks for two people on every failover", refused)?;
+        self.diary
+            .refused("otto (operator)", "asks for two people on every failover", refused)?;
         let root = self.people.log_in("root").await?;
         let now = root.settings().update(&update).await?;
         self.diary.says(
@@ -218,7 +249,8 @@ impl Week<'_> {
         };
         let (plan, job) = session.plans().update(&group.plan, update).await?;
         let version = plan.version;
-        self.diary.says("mina (manager)", format!("{what}: version {version} of the plan"))?;
+        self.diary
+            .says("mina (manager)", format!("{what}: version {version} of the plan"))?;
         if let Some(job) = job {
             self.ends(session, &job, ResultCode::Success).await?;
             self.settled(session).await?;
@@ -233,7 +265,8 @@ impl Week<'_> {
         let night = self.clock.now() - Duration::from_secs(9 * 3600);
         for report in otto.reports().list(&drills).await?.items {
             if report.facts.job.created_at >= night {
-                self.diary.says("otto (operator)", format!("reads of the night: {}", outcome(&report)))?;
+                self.diary
+                    .says("otto (operator)", format!("reads of the night: {}", outcome(&report)))?;
                 for instance in report.facts.instances.iter().filter(|i| i.error.is_some()) {
                     let why = instance.error.as_ref().map_or("", |e| e.message.as_str());
                     self.diary.aside(&format!("{}: {why}", instance.name))?;
@@ -260,7 +293,11 @@ impl Week<'_> {
 /// What a report says in a line.
 pub(super) fn outcome(report: &RecoveryReport) -> String {
     let (job, measured) = (&report.facts.job, &report.measured);
-    let up = measured.instances.get(&InstanceRecoveryState::Success).copied().unwrap_or_default();
+    let up = measured
+        .instances
+        .get(&InstanceRecoveryState::Success)
+        .copied()
+        .unwrap_or_default();
     let result = job.result.map_or("no result", ResultCode::as_str);
     format!(
         "{} of {}: {}, {up} of {} instances in {} s",

@@ -10,12 +10,17 @@ impl Week<'_> {
     pub(super) async fn sunday(&mut self, monday: &Picture, friday: &Picture) -> Result<()> {
         self.until(11, 9, 0).await?;
         let jobs = self
-            .with_approval(("otto", "mina"), "the failback", async |session, group| {
-                let request = JobRequest::failover(group.group.clone(), group.plan.clone());
-                session.jobs().create(request).await
-            })
+            .with_approval(
+                ("otto (operator)", "mina (manager)"),
+                "the failback",
+                async |session, group| {
+                    let request = JobRequest::failover(group.group.clone(), group.plan.clone());
+                    session.jobs().create(request).await
+                },
+            )
             .await?;
-        self.diary.says("otto (operator)", "begins the failback of all groups")?;
+        self.diary
+            .says("otto (operator)", "begins the failback of all groups")?;
         self.recovered(&jobs, friday).await?;
         self.until(11, 9, 30).await?;
         self.confirm(&jobs).await?;
@@ -26,7 +31,10 @@ impl Week<'_> {
             self.stands("mina (manager)", &mina, &group, PlanStatus::Normal).await?;
         }
         let now = Picture::take(&self.sim);
-        ensure!(now == *friday, "not all is as it was on Friday: {now:#?} instead of {friday:#?}");
+        ensure!(
+            now == *friday,
+            "not all is as it was on Friday: {now:#?} instead of {friday:#?}"
+        );
         ensure!(now.names().eq(monday.names()), "not the same instances as on Monday");
         let (running, (here, there)) = (now.running(), now.primary);
         self.diary.says(

@@ -5,6 +5,9 @@ use ns_core::ports::{Message, Sink};
 use ns_core::{Error, ErrorKind, Result};
 use std::sync::{Mutex, PoisonError};
 
+/// Who has which number.
+pub(super) const PHONES: [(&str, &str); 2] = [("mina (manager)", "+82212345671"), ("nils (operator)", "+82212345672")];
+
 /// What has come, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Letterbox(Mutex<Vec<Message>>);
@@ -23,7 +26,10 @@ impl Sink for Letterbox {
     }
 
     fn check_address(&self, address: &str) -> Result<()> {
-        match address.strip_prefix('+').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) {
+        match address
+            .strip_prefix('+')
+            .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Invalid, "letterbox.address", "this is no number")
                 .with_field("address")
@@ -32,7 +38,10 @@ impl Sink for Letterbox {
     }
 
     async fn deliver(&self, message: &Message) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message.clone());
         Ok(())
     }
 }

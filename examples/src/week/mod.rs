@@ -170,16 +170,26 @@ impl<'o> Week<'o> {
             return Ok(job);
         }
         let tasks = session.jobs().view(&job.id).await?.tasks;
-        let errors = tasks.iter().filter_map(|(key, task)| Some(format!("{key}: {}", task.error.as_ref()?.message)));
+        let errors = tasks
+            .iter()
+            .filter_map(|(key, task)| Some(format!("{key}: {}", task.error.as_ref()?.message)));
         let errors: Vec<_> = errors.collect();
         let (kind, state) = (job.work.kind(), job.state);
-        bail!("{kind} {} ended as {:?} in {state}: {}", job.id, job.result, errors.join("; "))
+        bail!(
+            "{kind} {} ended as {:?} in {state}: {}",
+            job.id,
+            job.result,
+            errors.join("; ")
+        )
     }
 
     /// Waits for every job that goes on by itself.
     async fn settled(&self, session: &Session) -> Result<()> {
         let kinds = Is::OneOf(["protect", "point"].map(str::to_owned).into());
-        let by_itself = Query::default().with("kind", kinds).limit(1000).sort_descending("created_at");
+        let by_itself = Query::default()
+            .with("kind", kinds)
+            .limit(1000)
+            .sort_descending("created_at");
         for job in session.jobs().list(&by_itself).await?.items {
             if job.state != JobState::Finished {
                 session.jobs().wait(&job.id).await?;
@@ -192,9 +202,11 @@ impl<'o> Week<'o> {
     async fn stands(&mut self, who: &str, session: &Session, group: &Protected, is: PlanStatus) -> Result<()> {
         let found = session.plans().assess(&group.plan).await?;
         let status = word(found.status);
-        self.diary.says(who, format!("looks at the plan of {}: {status}", group.name))?;
+        self.diary
+            .says(who, format!("looks at the plan of {}: {status}", group.name))?;
         for reason in &found.reasons {
-            self.diary.aside(&format!("{}: {}; {}", reason.code, reason.message, reason.remedy))?;
+            self.diary
+                .aside(&format!("{}: {}; {}", reason.code, reason.message, reason.remedy))?;
         }
         if found.status != is {
             bail!("the plan of {} should be {}", group.name, word(is));
@@ -218,14 +230,16 @@ impl<'o> Week<'o> {
             }
         }
         let count = self.groups.len();
-        self.diary.says(asks, format!("asks for {what} of {count} groups: approval.required"))?;
+        self.diary
+            .says(asks, format!("asks for {what} of {count} groups: approval.required"))?;
         let second = self.people.log_in(approves).await?;
         let waiting = Query::default().equal("state", "waiting");
         let waiting = second.approvals().list(&waiting).await?.items;
         for asked in &waiting {
             second.approvals().approve(&asked.id).await?;
         }
-        self.diary.says(approves, format!("approves {} of them", waiting.len()))?;
+        self.diary
+            .says(approves, format!("approves {} of them", waiting.len()))?;
         let first = self.people.log_in(asks).await?;
         let mut done = Vec::new();
         for group in &self.groups {

@@ -19,7 +19,10 @@ impl Picture {
     pub(super) fn take(sim: &SimWorld) -> Self {
         let primary = |site| sim.replicas(site).iter().filter(|r| r.primary).count();
         let things = sim.inventory("b");
-        let mut spare: Vec<_> = things.resources().map(|r| format!("{} {}", r.kind().as_str(), r.name())).collect();
+        let mut spare: Vec<_> = things
+            .resources()
+            .map(|r| format!("{} {}", r.kind().as_str(), r.name()))
+            .collect();
         spare.sort();
         Self {
             instances: instances(&sim.inventory("a")),
@@ -47,7 +50,10 @@ fn instances(all: &Inventory) -> BTreeMap<String, (bool, Vec<String>, Vec<String
         let outside = floating.filter(|f| f.port_id.as_ref().is_some_and(|p| i.port_ids.contains(p)));
         let addresses = inside.chain(outside.map(|f| f.address.clone())).collect();
         let volumes = i.volume_ids.iter().filter_map(named).collect();
-        (format!("{project}/{}", i.name), (i.power == PowerState::Running, volumes, addresses))
+        (
+            format!("{project}/{}", i.name),
+            (i.power == PowerState::Running, volumes, addresses),
+        )
     });
     seen.collect()
 }

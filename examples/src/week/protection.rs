@@ -1,5 +1,6 @@
 //! Monday: both clouds are registered, and everything is protected.
 
+use super::letterbox::PHONES;
 use super::{Protected, Week};
 use anyhow::{Context, Result};
 use jiff::civil::date;
@@ -135,7 +136,9 @@ impl Week<'_> {
         let here = self.sim.inventory("a");
         let named = |name: &str| {
             let mut members = plan.mapping.instances.keys();
-            members.find(|id| here.instances.get(*id).is_some_and(|i| i.name == name)).cloned()
+            members
+                .find(|id| here.instances.get(*id).is_some_and(|i| i.name == name))
+                .cloned()
         };
         match plan.name.as_str() {
             // The databases first, then what asks them.
@@ -156,7 +159,10 @@ impl Week<'_> {
             // The relays are known by their addresses.
             "mail-plan" => {
                 let relays: Vec<_> = ["relay-1", "relay-2"].into_iter().filter_map(named).collect();
-                let ports = here.ports.values().filter(|p| relays.iter().any(|r| r.as_str() == p.device_id));
+                let ports = here
+                    .ports
+                    .values()
+                    .filter(|p| relays.iter().any(|r| r.as_str() == p.device_id));
                 let ports: Vec<_> = ports.map(|p| Some(p.id.clone())).collect();
                 let outside = here.floating_ips.values().filter(|f| ports.contains(&f.port_id));
                 plan.mapping.floating_ips = outside
@@ -179,11 +185,14 @@ impl Week<'_> {
             format!("lists the protection groups: sees {}", seen.join(", ")),
         )?;
         let refused = nils.protection_groups().get(&shop.group).await;
-        self.diary.refused("nils (operator)", "asks for the group shop by its id", refused)?;
+        self.diary
+            .refused("nils (operator)", "asks for the group shop by its id", refused)?;
         let refused = vera.points().create(&shop.group).await;
-        self.diary.refused("vera (viewer)", "asks for a recovery point of shop", refused)?;
+        self.diary
+            .refused("vera (viewer)", "asks for a recovery point of shop", refused)?;
         let refused = vera.audit().list(&Query::default()).await;
-        self.diary.refused("vera (viewer)", "asks for the audit trail", refused)?;
+        self.diary
+            .refused("vera (viewer)", "asks for the audit trail", refused)?;
         Ok(())
     }
 
@@ -225,34 +234,42 @@ impl Week<'_> {
             let schedule = otto.schedules().create(request).await?;
             self.diary.name(&schedule.id, &schedule.name);
             let next = otto.schedules().next_runs(&schedule.id, 1).await?;
-            let next = next.first().map(|at| self.diary.local(*at).strftime("%A %H:%M").to_string());
+            let next = next
+                .first()
+                .map(|at| self.diary.local(*at).strftime("%A %H:%M").to_string());
             self.diary.says(
                 "otto (operator)",
-                format!("schedules drills of {name}, {often}; the first on {}", next.unwrap_or_default()),
+                format!(
+                    "schedules drills of {name}, {often}; the first on {}",
+                    next.unwrap_or_default()
+                ),
             )?;
         }
         Ok(())
     }
 
     async fn subscribe(&mut self) -> Result<()> {
-        for (who, minimum) in [("mina", Severity::Critical), ("nils", Severity::Error)] {
+        let wishes = [Severity::Critical, Severity::Error].into_iter().zip(PHONES);
+        for (minimum, (who, number)) in wishes {
             let request = SubscriptionRequest {
                 minimum,
                 areas: Default::default(),
                 codes: Default::default(),
                 language: Language::English,
                 sink: "phone".to_owned(),
-                address: "+82212345678".to_owned(),
+                address: number.to_owned(),
             };
             self.people.log_in(who).await?.subscriptions().create(request).await?;
-            self.diary.says(who, format!("wants to be told by phone of what is {minimum} or worse"))?;
+            self.diary
+                .says(who, format!("wants to be told by phone of what is {minimum} or worse"))?;
         }
         for group in self.groups.clone() {
             let mina = self.people.log_in("mina").await?;
             let found = mina.plans().assess(&group.plan).await?.status;
             anyhow::ensure!(found == PlanStatus::Normal, "the plan of {} is {found:?}", group.name);
         }
-        self.diary.says("mina (manager)", "looks at all plans: they are normal")?;
+        self.diary
+            .says("mina (manager)", "looks at all plans: they are normal")?;
         Ok(())
     }
 }

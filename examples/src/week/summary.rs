@@ -31,7 +31,10 @@ impl Week<'_> {
             self.diary.line(
                 job.ended_at,
                 &name,
-                &format!("html and json as the engine made them; {} tables", ReportTable::ALL.len()),
+                &format!(
+                    "html and json as the engine made them; {} tables",
+                    ReportTable::ALL.len()
+                ),
             )?;
         }
         Ok(())
@@ -68,7 +71,10 @@ impl Week<'_> {
                 let text = format!("{:<8} {}", event.severity.as_str(), event.text(Language::English));
                 self.diary.line(event.at, event.code.as_str(), &text)?;
             }
-            let points: Vec<_> = points.iter().map(|(group, count)| format!("{count} of {group}")).collect();
+            let points: Vec<_> = points
+                .iter()
+                .map(|(group, count)| format!("{count} of {group}"))
+                .collect();
             if !points.is_empty() {
                 let points = format!("and recovery points were made: {}", points.join(", "));
                 self.diary.of_day(first.at, &points)?;
@@ -79,11 +85,17 @@ impl Week<'_> {
 
     /// What was promised and what was kept, group by group.
     fn measured(&mut self, reports: &[RecoveryReport]) -> Result<()> {
-        self.diary.part("Objectives, and what the failover of Friday and the failback of Sunday measured")?;
+        self.diary
+            .part("Objectives, and what the failover of Friday and the failback of Sunday measured")?;
         let known = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |v| v.to_string());
         for group in &self.home {
             let led = |r: &&RecoveryReport| {
-                let of = r.facts.job.group.strip_suffix("-failback").unwrap_or(&r.facts.job.group);
+                let of = r
+                    .facts
+                    .job
+                    .group
+                    .strip_suffix("-failback")
+                    .unwrap_or(&r.facts.job.group);
                 r.facts.job.kind == "failover" && of == group.name
             };
             for report in reports.iter().filter(led) {
@@ -129,7 +141,10 @@ impl Week<'_> {
             *of.entry(entry.outcome.as_str()).or_default() += 1;
         }
         for (actor, outcomes) in &done {
-            let outcomes: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+            let outcomes: Vec<_> = outcomes
+                .iter()
+                .map(|(outcome, count)| format!("{count} {outcome}"))
+                .collect();
             self.diary.aside(&format!("{actor:<6} {}", outcomes.join(", ")))?;
         }
         for entry in &entries {
