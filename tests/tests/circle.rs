@@ -10,6 +10,7 @@ use ns_core::model::{
     CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, Query, ReplicationMode, ResultCode,
 };
 use ns_core::ports::Clock;
+use ns_core::provider::CreatedKind;
 use ns_core::session::{JobRequest, OperationRequest, PlanUpdate, ReprotectRequest};
 use ns_core::sim::{Beat, Effect, Fault, Part};
 use std::collections::BTreeMap;
@@ -219,6 +220,30 @@ async fn open_01_plan_73_a_mapped_address_comes_home() {
     world.succeeded(&back).await;
     assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
     world.same_but_for_writes(&before, "failover and failback with a mapped address");
+    normal(&world, &plan).await;
+}
+
+/// OPEN-01: the way out of a network that no outside address leads into is nobody's in particular. It is cleared away with the
+/// network all the same.
+#[tokio::test]
+async fn open_01_a_network_without_outside_addresses_leaves_nothing_behind() {
+    let (world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
+    let session = world.session();
+    let address = world.sample.servers[0].floating_ip.clone().unwrap();
+    world.sim.destroy("a", CreatedKind::FloatingIp, &address).unwrap();
+    let cluster = session.clusters().by_name("site-a").await.unwrap().unwrap();
+    session.clusters().sync(&cluster.id).await.unwrap();
+    let before = world.dumps();
+    let job = session
+        .jobs()
+        .create(JobRequest::failover(group, plan.clone()))
+        .await
+        .unwrap();
+    world.succeeded(&job).await;
+    assert_eq!(world.sim.inventory("b").routers.len(), 1);
+    assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+    come_home(&world, &job, None).await;
+    world.same_but_for_writes(&before, "failover and failback without outside addresses");
     normal(&world, &plan).await;
 }
 

@@ -5,7 +5,7 @@ use super::event::{Event, Frozen, PhaseKind};
 use super::fold::{JobView, TaskStatus};
 use crate::machine::{Facts, Transition, Trigger};
 use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, JobType, ResultCode, TaskKey};
-use crate::planning::{Action, Side, Task, TaskGraph, plan_confirm, plan_undo};
+use crate::planning::{Action, Done, Side, Task, TaskGraph, plan_confirm, plan_undo, users};
 use crate::planted::{self, Bug};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -190,10 +190,11 @@ impl JobView {
     pub fn plan_confirm(&self, frozen: &Frozen, recovered: &BTreeSet<CloudId>, decision: &str) -> Result<TaskGraph> {
         let done = self.done();
         let mut graph = plan_confirm(&self.id, &done, recovered, &self.prefix("confirm"))?;
-        let lost: Vec<_> = done
-            .into_iter()
-            .filter(|d| !d.task.instances.is_empty() && d.task.instances.is_disjoint(recovered))
-            .collect();
+        let lost = |d: &&Done<'_>| {
+            let users = users(d.task, &done);
+            !users.is_empty() && users.iter().all(|id| !recovered.contains(*id))
+        };
+        let lost: Vec<_> = done.iter().filter(lost).copied().collect();
         let undo = plan_undo(&self.id, &frozen.plan, &lost, &self.prefix("undo"), decision)?;
         graph.tasks.extend(undo.tasks);
         Ok(graph)

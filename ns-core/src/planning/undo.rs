@@ -6,7 +6,7 @@
 
 use super::graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph};
 use crate::Result;
-use crate::model::{JobId, RecoveryPlan, TaskKey};
+use crate::model::{CloudId, JobId, RecoveryPlan, TaskKey};
 use crate::provider::{CreatedKind, Handle};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,20 @@ pub struct Done<'a> {
     pub handle: Option<&'a Handle>,
     /// It found nothing to act on.
     pub absent: bool,
+}
+
+/// The instances that something which was done serves: those that need it, or where none does, as with the router of a network
+/// that has no outside address, those of what it hangs on. It stays and goes with them.
+#[must_use]
+pub fn users<'a>(task: &'a Task, done: &[Done<'a>]) -> BTreeSet<&'a CloudId> {
+    if !task.instances.is_empty() {
+        return task.instances.iter().collect();
+    }
+    let needed = done.iter().map(|d| d.task).filter(|t| task.after.contains(&t.key));
+    let users = needed
+        .filter(|t| !t.instances.is_empty())
+        .map(|t| t.instances.iter().collect());
+    users.reduce(|all: BTreeSet<_>, one| &all & &one).unwrap_or_default()
 }
 
 /// Plans the undoing of `done`. Keys get `prefix`, so that a job may undo more than once. `decision` is the journalled
