@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use jiff::civil::date;
 use ns_core::Providers;
 use ns_core::model::{
-    Language, PlanStatus, Query, Recurrence, ReplicationMode, ResultCode, Severity, Timetable, WeekOfMonth, Weekday,
+    Language, PlanStatus, Query, Recurrence, ReplicationMode, ResultCode, Severity, SnapshotInterval, Timetable,
+    WeekOfMonth, Weekday,
 };
 use ns_core::session::{ClusterRequest, GroupRequest, PlanRequest, ScheduleRequest, SubscriptionRequest};
 use std::collections::BTreeMap;
@@ -97,7 +98,7 @@ impl Week<'_> {
             instances: service.servers.clone(),
             rpo_minutes: wish.rpo_minutes,
             rto_minutes: wish.rto_minutes,
-            snapshot_interval_minutes: Some(wish.interval),
+            snapshot_interval: Some(SnapshotInterval::minutes(wish.interval)),
         };
         let group = mina.protection_groups().create(request).await?;
         let mut request = mina.plans().suggest(&group.id, &self.clusters[1]).await?;

@@ -21,18 +21,40 @@ pub struct Done<'a> {
     pub absent: bool,
 }
 
-/// The instances that something which was done serves: those that need it, or where none does, as with the router of a network
-/// that has no outside address, those of what it hangs on. It stays and goes with them.
+/// The instances that something which was done serves; it stays and goes with them. Those that need it, as the graph says; a way
+/// out serves whoever is on the subnets that it connects, and one that connects none yet whoever its project serves.
 #[must_use]
 pub fn users<'a>(task: &'a Task, done: &[Done<'a>]) -> BTreeSet<&'a CloudId> {
-    if !task.instances.is_empty() {
-        return task.instances.iter().collect();
+    let of = |kind: CreatedKind| move |t: &&'a Task| created(t) == Some(kind);
+    let tasks = || done.iter().map(|d| d.task);
+    let ways: Vec<&Task> = match created(task) {
+        Some(CreatedKind::Router) => tasks()
+            .filter(of(CreatedKind::RouterInterface))
+            .filter(|way| way.after.contains(&task.key))
+            .collect(),
+        Some(CreatedKind::RouterInterface) => vec![task],
+        _ => return task.instances.iter().collect(),
+    };
+    let subnets = tasks()
+        .filter(of(CreatedKind::Subnet))
+        .filter(|subnet| ways.iter().any(|way| way.after.contains(&subnet.key)));
+    let users: BTreeSet<_> = subnets.flat_map(|subnet| &subnet.instances).collect();
+    if !users.is_empty() {
+        return users;
     }
-    let needed = done.iter().map(|d| d.task).filter(|t| task.after.contains(&t.key));
-    let users = needed
-        .filter(|t| !t.instances.is_empty())
-        .map(|t| t.instances.iter().collect());
-    users.reduce(|all: BTreeSet<_>, one| &all & &one).unwrap_or_default()
+    let project = tasks().filter(|t| task.after.contains(&t.key));
+    task.instances
+        .iter()
+        .chain(project.flat_map(|t| &t.instances))
+        .collect()
+}
+
+/// What a task makes.
+fn created(task: &Task) -> Option<CreatedKind> {
+    match &task.action {
+        Action::Create { spec, .. } => Some(spec.kind()),
+        _ => None,
+    }
 }
 
 /// Plans the undoing of `done`. Keys get `prefix`, so that a job may undo more than once. `decision` is the journalled
