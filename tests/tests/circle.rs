@@ -13,7 +13,7 @@ use ns_core::ports::Clock;
 use ns_core::provider::CreatedKind;
 use ns_core::session::{JobRequest, OperationRequest, PlanUpdate, ReprotectRequest};
 use ns_core::sim::{Beat, Effect, Fault, Part};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const MODES: [ReplicationMode; 2] = [ReplicationMode::Snapshot, ReplicationMode::Journal];
@@ -75,6 +75,17 @@ async fn come_home(world: &World, failover: &JobId, give_up: Option<ForceRight>)
         .unwrap();
     world.succeeded(&back).await;
     assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
+    let report = session.reports().get(&back).await.unwrap();
+    let measured = &report.measured;
+    let lost = (measured.rpo_seconds, measured.rpo_met, measured.rpo_unknown);
+    assert_eq!(
+        lost,
+        (Some(0), Some(true), 0),
+        "nothing is lost on the way home, and the report says so"
+    );
+    let originals: BTreeSet<_> = world.sample.servers.iter().map(|s| Some(s.id.clone())).collect();
+    let home: BTreeSet<_> = (report.facts.instances.into_iter()).map(|i| i.target_id).collect();
+    assert_eq!(home, originals);
 }
 
 /// R47, design "Data safety": after a planned failover and its failback the object graph of both clouds and both storages is the

@@ -42,6 +42,12 @@ impl<'o> Diary<'o> {
         self.names.insert(id.to_string(), name.to_owned());
     }
 
+    /// Numbers a job, if it has no name yet.
+    pub(super) fn number(&mut self, id: &dyn fmt::Display) {
+        let next = format!("#{}", self.names.values().filter(|n| n.starts_with('#')).count() + 1);
+        self.names.entry(id.to_string()).or_insert(next);
+    }
+
     /// That somebody did something, or that something happened to a cloud.
     pub(super) fn says(&mut self, who: &str, what: impl fmt::Display) -> io::Result<()> {
         self.line(self.clock.now(), who, &what.to_string())
@@ -94,7 +100,7 @@ impl<'o> Diary<'o> {
         writeln!(self.out, "\n{}", day.strftime("%A, %-d %B %Y"))
     }
 
-    /// Names in the place of ids; what has none is numbered in the order in which it is spoken of.
+    /// Names in the place of ids.
     fn plain(&mut self, text: &str) -> String {
         let mut plain = String::new();
         let mut rest = text;
@@ -102,9 +108,9 @@ impl<'o> Diary<'o> {
             let (before, id) = rest.split_at(at);
             let digits = id[2..].bytes().take_while(u8::is_ascii_digit).count();
             let (id, after) = id.split_at(2 + digits);
-            let next = format!("#{}", self.names.values().filter(|n| n.starts_with('#')).count() + 1);
+            self.number(&id);
             plain.push_str(before);
-            plain.push_str(self.names.entry(id.to_owned()).or_insert(next));
+            plain.push_str(self.names.get(id).map_or(id, String::as_str));
             rest = after;
         }
         plain + rest

@@ -26,7 +26,7 @@ use ns_core::model::{ClusterId, GroupId, Is, JobId, JobState, JobSummary, PlanId
 use ns_core::ports::{Clock, SequentialIds};
 use ns_core::sim::{SimClock, SimWorld};
 use ns_core::store::MemoryStore;
-use ns_core::{Engine, Session, Settings};
+use ns_core::{Actor, Engine, Session, Settings};
 use people::People;
 use picture::Picture;
 use std::io::Write;
@@ -152,6 +152,13 @@ impl<'o> Week<'o> {
                 self.sim.heartbeats("b");
                 self.sim.forget_calls();
             }
+        }
+        // Jobs are called by number, in the order in which they were made.
+        let kinds = Is::OneOf(["drill", "failover", "protect"].map(str::to_owned).into());
+        let made = Query::default().with("kind", kinds).limit(1000).sort("created_at");
+        let root = self.engine.session(Actor::admin("root"));
+        for job in root.jobs().list(&made).await?.items {
+            self.diary.number(&job.id);
         }
         Ok(())
     }
