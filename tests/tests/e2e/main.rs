@@ -1,8 +1,10 @@
-//! The whole disaster-recovery life on two real clouds: protect, mark, point, drill, planned failover, rollback, disaster,
+//! The whole disaster-recovery life on two real clouds: protect, mark, point, a drill by schedule, drill, planned failover, rollback, disaster,
 //! forced failover, confirm, report; with the engine's process killed at random moments on the way.
 //!
 //! Needs a fresh lab (`cargo xtask lab purge && cargo xtask lab up`): the last part kills site A for good.
 #![cfg(feature = "lab")]
+
+mod by_schedule;
 
 use anyhow::{Context, Result, ensure};
 use ns_core::model::{CloudId, ResourceKind, ResultCode};
@@ -204,6 +206,7 @@ async fn life(run: &mut Run) -> Result<()> {
     run.program.run(&["point"], minutes(5)).await?;
     run.say("marker E2E-ONE written, recovery point made");
 
+    by_schedule::drill(run).await?;
     drill(run).await?;
     planned(run, &group.address, &guest_a).await?;
     disaster(run, &group.address).await
