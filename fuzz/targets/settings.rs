@@ -11,7 +11,11 @@ fn read(bytes: &[u8]) {
     if let Ok(settings) = Settings::default().with(&update) {
         assert!(settings.check().is_ok(), "what was taken is in range");
         let told = SettingsUpdate::from(settings.clone());
-        assert_eq!(Settings::try_from(told).ok(), Some(settings), "settings are read as they were written");
+        assert_eq!(
+            Settings::try_from(told).ok(),
+            Some(settings),
+            "settings are read as they were written"
+        );
     }
 }
 

@@ -10,10 +10,12 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+/// The fuzz targets' own package.
+const FUZZ: &str = "fuzz/Cargo.toml";
 /// Pinned: another version may know other rules.
 const CARGO_DENY: &str = "0.20.2";
 
@@ -49,7 +51,23 @@ impl Step {
     /// Runs it.
     fn run(self) -> Result<()> {
         match self {
-            Self::Fmt => cargo(&["fmt", "--all", "--check"], &[]),
+            Self::Fmt => {
+                cargo(&["fmt", "--all", "--check"], &[])?;
+                // The fuzz targets are no members of the workspace, and would be forgotten.
+                cargo(&["fmt", "--manifest-path", FUZZ, "--check"], &[])?;
+                command(Path::new("cargo"), |cargo| {
+                    let locked = [
+                        "metadata",
+                        "--quiet",
+                        "--locked",
+                        "--format-version",
+                        "1",
+                        "--manifest-path",
+                        FUZZ,
+                    ];
+                    cargo.args(locked).stdout(Stdio::null())
+                })
+            }
             Self::Trace => trace::check(),
             Self::Clippy => {
                 let args = [

@@ -44,7 +44,7 @@ struct Seeds {
     inputs: fn(&str) -> Vec<String>,
 }
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     target("openstack", "ns-openstack", "testdata", "json", whole),
     target("oslo", "ns-openstack", "fixtures", "json", messages),
     // Frames are short, and the target makes whole ones of anything.
@@ -59,6 +59,7 @@ const TARGETS: [Target; 10] = [
     target("documents", "ns-core", "documents", "jsonl", bodies),
     target("license", "ns-core", "documents", "jsonl", license_keys),
     target("settings", "ns-core", "documents", "jsonl", changed_settings),
+    target("schedule", "ns-core", "documents", "jsonl", timetables),
 ];
 
 const fn target(
@@ -125,6 +126,12 @@ fn license_keys(file: &str) -> Vec<String> {
 fn changed_settings(file: &str) -> Vec<String> {
     let changed = parsed(file).filter(|body| body["values"].is_object());
     changed.map(|body| body["values"].to_string()).collect()
+}
+
+/// The timetables in a file of the corpus.
+fn timetables(file: &str) -> Vec<String> {
+    let scheduled = parsed(file).filter(|body| body["timetable"].is_object());
+    scheduled.map(|body| body["timetable"].to_string()).collect()
 }
 
 /// The messages that a file of notifications was abridged from: routing key, event and payload.
