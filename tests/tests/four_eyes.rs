@@ -4,7 +4,7 @@
 mod life_kit;
 
 use life_kit::World;
-use ns_core::journal::Event;
+use ns_core::journal::{DecisionKind, Event};
 use ns_core::model::{ApprovalId, ForceRight, JobOperation, JobState, Query, ReplicationMode, ResultCode, UserRole};
 use ns_core::ports::Clock;
 use ns_core::session::{GroupUpdate, JobRequest, OperationRequest};
@@ -108,7 +108,7 @@ async fn sec_25_a_failover_needs_two() {
         (JobState::Completed, Some(ResultCode::Success))
     );
     let journal = otto.jobs().journal(&job).await.unwrap();
-    let told = |e: &Event| matches!(e, Event::Noted { code, message } if code == "job.approved" && message == "approved by mina");
+    let told = |e: &Event| matches!(e, Event::Decided { kind: DecisionKind::Approve, operator, facts, .. } if operator == "mina" && *facts == ["asked for by otto"]);
     assert_eq!(journal.iter().filter(|e| told(&e.event)).count(), 1);
 
     // The confirm needs its own; nobody has to approve what the state machine refuses.
@@ -132,6 +132,18 @@ async fn sec_25_a_failover_needs_two() {
             .any(|d| format!("{d:?}").contains("all is well (approved by mina)")),
         "{:?}",
         view.decisions
+    );
+    let report = otto.reports().get(&job).await.unwrap();
+    let decided: Vec<_> = (report.facts.decisions.iter())
+        .map(|d| (d.kind.as_str(), d.operator.as_str(), d.reason.as_str()))
+        .collect();
+    assert_eq!(
+        decided,
+        [
+            ("approve", "mina", ""),
+            ("confirm", "otto", "all is well (approved by mina)")
+        ],
+        "RES-03: the report tells who approved what"
     );
     let refused = otto
         .jobs()

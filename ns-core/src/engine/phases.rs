@@ -547,7 +547,8 @@ impl Planner<'_> {
             DecisionKind::ForcePromote
             | DecisionKind::CutOff
             | DecisionKind::GiveUpCopies
-            | DecisionKind::OtherPoint => Vec::new(),
+            | DecisionKind::OtherPoint
+            | DecisionKind::Approve => Vec::new(),
         }
     }
 }

@@ -75,6 +75,8 @@ pub enum DecisionKind {
     GiveUpCopies,
     /// To recover instances again, from another recovery point (SM-67).
     OtherPoint,
+    /// To let somebody else's job be made (SEC-25); the facts say whose.
+    Approve,
 }
 
 /// What a retry recovers from another recovery point than the job's (SM-67). What was recovered of these instances before is set

@@ -5,7 +5,7 @@ use super::approvals::{Approved, Asked};
 use super::audit::{Act, Notes};
 use crate::engine::{Ask, Choice, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
 use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
-use crate::journal::{Entry, Event, JobView};
+use crate::journal::{DecisionKind, Entry, Event, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, InstanceRecoveryState, JobDefinition, JobId, JobOperation,
     JobState, JobSummary, JobType, Listing, OwnerGroupId, PlanId, PointId, Query, RecoveryPoint, ResultCode, Work,
@@ -335,9 +335,12 @@ impl Jobs<'_> {
         });
         let mut further = Vec::from_iter(planned);
         if let Some(approved) = approved {
-            further.push(Event::Noted {
-                code: "job.approved".to_owned(),
-                message: format!("approved by {}", approved.by),
+            further.push(Event::Decided {
+                decision: inner.ids.next(),
+                kind: DecisionKind::Approve,
+                operator: approved.by,
+                reason: String::new(),
+                facts: vec![format!("asked for by {}", self.session.actor.name)],
             });
             also.push(approved.used);
         }
