@@ -93,7 +93,7 @@ impl Step {
             // The end-to-end test loses site A for good and so wants a lab that nobody has used.
             Self::LabUp => lab::run(&lab::Verb::Purge).and_then(|()| lab::run(&lab::Verb::Up { only: None })),
             Self::LabTests => {
-                let alone = ["lab_ceph", "lab_openstack", "notices", "lab_ceph_outage"];
+                let alone = ["lab_ceph", "lab_openstack", "lab_sync", "notices", "lab_ceph_outage"];
                 let alone = alone.map(|test| ["--test", test]).concat();
                 let others = [
                     lab_tests(&[&["--no-fail-fast"], &alone[..]].concat(), 1),
