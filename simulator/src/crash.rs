@@ -6,7 +6,7 @@
 use crate::audit::Violation;
 use crate::faults::FaultKind;
 use crate::run::run;
-use crate::story::{Disaster, End, Order, Place, Scenario, Step};
+use crate::story::{Again, Disaster, End, Order, Place, Scenario, Step};
 use crate::world::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -25,6 +25,7 @@ pub fn references() -> Vec<(&'static str, Scenario)> {
             journal_mode: false,
             servers: 1,
             steps: steps.to_vec(),
+            again: None,
             faults: vec![],
             exact: None,
             mutant: None,
@@ -33,6 +34,11 @@ pub fn references() -> Vec<(&'static str, Scenario)> {
         (name, scenario)
     };
     let planned = |end| Step::Planned(ended(end));
+    let mut retried = story(
+        "failover, another point and rollback",
+        &[Step::Point, planned(End::Rollback)],
+    );
+    retried.1.again = Some(Again::OtherPoint(0));
     vec![
         story("drill and rollback", &[Step::Drill(ended(End::Rollback))]),
         story("failover and rollback", &[planned(End::Rollback)]),
@@ -45,6 +51,7 @@ pub fn references() -> Vec<(&'static str, Scenario)> {
             &[Step::Forced(Disaster::Isolated, false, ended(End::Rollback))],
         ),
         story("recovery from a point", &[Step::ToPoint(ended(End::Confirm))]),
+        retried,
     ]
 }
 

@@ -10,7 +10,8 @@ pub fn shrink(seed: u64, invariant: &str) -> Vec<String> {
     let faults = (0..whole.faults.len()).map(|n| format!("f{n}"));
     let steps = (0..whole.steps.len()).rev().map(|n| format!("s{n}"));
     let mut out: Vec<String> = Vec::new();
-    for part in faults.chain(steps) {
+    let again = whole.again.map(|_| "again".to_owned());
+    for part in faults.chain(again).chain(steps) {
         out.push(part);
         let outcome = run(&whole.clone().without(&out));
         if !outcome.violations.iter().any(|v| v.invariant == invariant) {

@@ -38,6 +38,15 @@ pub enum Meddle {
     Pause,
 }
 
+/// What an operator tries again of the first job that waits for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// What failed of it.
+    Failed,
+    /// All its instances, or one, from another recovery point; the number says which.
+    OtherPoint(u64),
+}
+
 /// A job that an operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -87,6 +96,8 @@ pub struct Scenario {
     pub servers: usize,
     /// What is done.
     pub steps: Vec<Step>,
+    /// What is tried again.
+    pub again: Option<Again>,
     /// What goes wrong. Step 0 is the protection, step 1 the first of `steps`.
     pub faults: Vec<Fault>,
     /// What goes wrong at an exact place.
@@ -173,8 +184,15 @@ impl Scenario {
         let faults = (0..faults)
             .map(|_| dice.pick(FaultKind::ALL).draw(&mut dice, steps.len()))
             .collect();
+        // Dice of its own: a seed's story is what it was before there was this.
+        let mut more = Dice::new(seed.rotate_left(32));
+        let again = more.percent(20).then(|| match more.below(2) {
+            0 => Again::Failed,
+            _ => Again::OtherPoint(more.roll()),
+        });
         Self {
             seed,
+            again,
             journal_mode: dice.percent(30),
             servers: if dice.percent(75) { 1 } else { 2 },
             steps,
@@ -185,7 +203,7 @@ impl Scenario {
         }
     }
 
-    /// The same without some of its parts: `f0` is the first fault, `s0` the first step; with `trace` all is printed. A step that is left out becomes a
+    /// The same without some of its parts: `f0` is the first fault, `s0` the first step, `again` what is tried again; with `trace` all is printed. A step that is left out becomes a
     /// short wait, so that faults keep their places.
     #[must_use]
     pub fn without(mut self, parts: &[String]) -> Self {
@@ -200,6 +218,9 @@ impl Scenario {
             .filter(|(index, _)| !gone('f', *index))
             .map(|(_, fault)| fault)
             .collect();
+        if parts.iter().any(|p| p == "again") {
+            self.again = None;
+        }
         self.trace |= parts.iter().any(|p| p == "trace");
         self
     }

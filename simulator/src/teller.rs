@@ -2,7 +2,7 @@
 //! again, and follow what they are told.
 
 use crate::faults::FaultKind;
-use crate::story::{Disaster, End, Meddle, Order, Scenario, Step};
+use crate::story::{Again, Disaster, End, Meddle, Order, Scenario, Step};
 use crate::world::World;
 use ns_core::Error;
 use ns_core::journal::DecisionKind;
@@ -31,6 +31,15 @@ pub struct Teller {
     here: &'static str,
     journal_mode: bool,
     resumed: u32,
+    /// What is still to be tried again.
+    again: Option<Again>,
+}
+
+fn because() -> OperationRequest {
+    OperationRequest {
+        reason: "the story wants it".to_owned(),
+        ..OperationRequest::default()
+    }
 }
 
 fn right(reason: &str) -> ForceRight {
@@ -59,6 +68,7 @@ impl Teller {
             here: "a",
             journal_mode: scenario.journal_mode,
             resumed: 0,
+            again: scenario.again,
         };
         teller.protect().await;
         teller
@@ -326,6 +336,9 @@ impl Teller {
                                 self.pass(10).await;
                             }
                         }
+                        if state == JobState::Completed && self.again(&job, order.end).await {
+                            continue;
+                        }
                         if order.end == End::Timer && state == JobState::Completed {
                             self.pass(600).await;
                             continue;
@@ -405,12 +418,44 @@ impl Teller {
         }
     }
 
+    /// Tries again what the story wants to be tried again, once; whether that was asked for.
+    async fn again(&mut self, job: &JobId, end: End) -> bool {
+        let Some(view) = self.world.view(job) else { return false };
+        let states = view.instances();
+        let (instances, point) = match self.again {
+            Some(Again::Failed) if view.result != Some(ResultCode::Success) => (BTreeSet::new(), None),
+            // What was recovered from a point for good does not come home, and so nothing is as it was.
+            Some(Again::OtherPoint(roll)) if end != End::Confirm && view.result != Some(ResultCode::Canceled) => {
+                let mut points = self.world.points().await;
+                points.retain(|p| p.group_id == *view.work.group_id());
+                points.sort_by_key(|p| p.taken_at);
+                let nth = usize::try_from(roll).unwrap_or_default();
+                let Some(point) = points.get(nth % points.len().max(1)) else {
+                    return false;
+                };
+                let all: BTreeSet<_> = states.keys().cloned().collect();
+                let one = all.iter().nth(nth % all.len().max(1)).cloned();
+                let instances = if roll % 3 == 0 { one.into_iter().collect() } else { all };
+                (instances, Some(point.id.clone()))
+            }
+            _ => return false,
+        };
+        self.again = None;
+        let request = OperationRequest {
+            instances,
+            point,
+            ..because()
+        };
+        self.ask(job, JobOperation::Retry, request).await;
+        true
+    }
+
     /// Asks for an operation at whichever engine runs the job.
     pub async fn operate(&mut self, job: &JobId, operation: JobOperation) {
-        let request = OperationRequest {
-            reason: "the story wants it".to_owned(),
-            ..Default::default()
-        };
+        self.ask(job, operation, because()).await;
+    }
+
+    async fn ask(&mut self, job: &JobId, operation: JobOperation, request: OperationRequest) {
         for session in self.world.sessions() {
             let asked = self
                 .world

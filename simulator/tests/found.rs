@@ -10,6 +10,7 @@ fn holds(seed: u64, journal_mode: bool, servers: usize, steps: &[Step], faults: 
         journal_mode,
         servers,
         steps: steps.to_vec(),
+        again: None,
         faults: faults.to_vec(),
         exact: None,
         mutant: None,

@@ -3,7 +3,7 @@
 
 use super::{Audit, Journal, Request, other};
 use ns_core::journal::{DecisionKind, JobView, TaskStatus};
-use ns_core::model::{JobId, JobState, JobType, StorageRef, TaskKey};
+use ns_core::model::{JobId, JobState, JobType, StorageRef};
 use ns_core::planning::{Action, Side, Task};
 use ns_core::provider::Token;
 use ns_core::sim::{Part, Peek};
@@ -169,7 +169,7 @@ impl Audit {
                 continue;
             };
             for id in &frozen.group.instances {
-                let output = view.output(&TaskKey::new(format!("server/{id}")));
+                let output = view.output(&view.newest(&format!("server/{id}")));
                 let Some(twin) = output.and_then(|o| o.handle.as_ref()) else {
                     continue;
                 };

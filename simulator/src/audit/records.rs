@@ -3,7 +3,7 @@
 
 use super::{Audit, Vault};
 use ns_core::journal::{DecisionKind, JobView};
-use ns_core::model::{CloudId, JobId, JobOperation, RecoveryPlan, RecoveryPoint, ResultCode, TaskKey};
+use ns_core::model::{CloudId, JobId, JobOperation, RecoveryPlan, RecoveryPoint, ResultCode};
 use ns_core::planning::VAULT_BASE;
 use ns_core::provider::Token;
 use ns_core::report::RecoveryReport;
@@ -64,7 +64,7 @@ impl Audit {
         };
         let mut wrong = Vec::new();
         for (id, marker) in &self.originals {
-            let output = view.output(&TaskKey::new(format!("volume/{id}")));
+            let output = view.output(&view.newest(&format!("volume/{id}")));
             let Some(image) = output.and_then(|o| o.handle.as_ref()?.storage.clone()) else {
                 continue;
             };
