@@ -166,7 +166,11 @@ impl Teller {
     /// Whether instances were recovered from a point for good, or deleted where they had gone: what they left behind is their
     /// owners'.
     pub async fn for_good(&self) -> bool {
-        self.world.deleted_away() || !self.world.offers().await.is_empty()
+        let confirmed = self.world.audit(|a| {
+            let mut jobs = a.jobs().filter(|v| v.operation == JobOperation::Confirm);
+            jobs.any(|v| !v.from_other_points().is_empty())
+        });
+        confirmed || self.world.deleted_away() || !self.world.offers().await.is_empty()
     }
 
     /// Does a step of the story.
@@ -336,7 +340,7 @@ impl Teller {
                                 self.pass(10).await;
                             }
                         }
-                        if state == JobState::Completed && self.again(&job, order.end).await {
+                        if state == JobState::Completed && self.again(&job).await {
                             continue;
                         }
                         if order.end == End::Timer && state == JobState::Completed {
@@ -419,13 +423,12 @@ impl Teller {
     }
 
     /// Tries again what the story wants to be tried again, once; whether that was asked for.
-    async fn again(&mut self, job: &JobId, end: End) -> bool {
+    async fn again(&mut self, job: &JobId) -> bool {
         let Some(view) = self.world.view(job) else { return false };
         let states = view.instances();
         let (instances, point) = match self.again {
             Some(Again::Failed) if view.result != Some(ResultCode::Success) => (BTreeSet::new(), None),
-            // What was recovered from a point for good does not come home, and so nothing is as it was.
-            Some(Again::OtherPoint(roll)) if end != End::Confirm && view.result != Some(ResultCode::Canceled) => {
+            Some(Again::OtherPoint(roll)) if view.result != Some(ResultCode::Canceled) => {
                 let mut points = self.world.points().await;
                 points.retain(|p| p.group_id == *view.work.group_id());
                 points.sort_by_key(|p| p.taken_at);
