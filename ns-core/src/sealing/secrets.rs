@@ -2,6 +2,8 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -88,6 +90,15 @@ impl Secrets {
 impl FromIterator<(String, SecretString)> for Secrets {
     fn from_iter<T: IntoIterator<Item = (String, SecretString)>>(secrets: T) -> Self {
         Self(secrets.into_iter().collect())
+    }
+}
+
+/// An object of texts. What is none is refused without being quoted.
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(secrets: D) -> Result<Self, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(secrets);
+        let texts = texts.map_err(|_| D::Error::custom("secrets are texts by their names"))?;
+        Ok(texts.into_iter().map(|(name, text)| (name, text.into())).collect())
     }
 }
 

@@ -9,14 +9,17 @@ use crate::model::{
 };
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
 /// What to protect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupRequest {
     /// Name, unique within the owner group (PG-06, OPEN-06).
     pub name: String,
     /// Free text.
+    #[serde(default)]
     pub description: String,
     /// Who owns it.
     pub owner_group_id: OwnerGroupId,
@@ -29,11 +32,13 @@ pub struct GroupRequest {
     /// Recovery time objective in minutes.
     pub rto_minutes: u32,
     /// How often a recovery point is made, in minutes; none means by hand only.
+    #[serde(default)]
     pub snapshot_interval_minutes: Option<u32>,
 }
 
 /// What is to be changed of a group (PG-15); none leaves it. Source and owner cannot be changed: make another group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GroupUpdate {
     /// Another name.
     pub name: Option<String>,
@@ -46,9 +51,15 @@ pub struct GroupUpdate {
     /// Another recovery time objective in minutes.
     pub rto_minutes: Option<u32>,
     /// Another interval of recovery points in minutes; none inside means by hand only.
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub snapshot_interval_minutes: Option<Option<u32>>,
     /// With no members left the plan is deleted, and all its recovery points with it (PLAN-32): has to be said.
     pub end_protection: bool,
+}
+
+/// A value that is there is meant, also when it is null: by hand only. Left out, the interval stays.
+fn said<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 /// See [`Session::protection_groups`].

@@ -22,7 +22,11 @@ pub(super) async fn migrate(store: &PostgresStore) -> Result<()> {
                 let overtaken = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
                 let met = e.code().is_some_and(|state| overtaken.contains(state));
                 let told = failed("change its schema", e);
-                if met { Error::new(told.kind(), LOST, told.to_string()) } else { told }
+                if met {
+                    Error::new(told.kind(), LOST, told.to_string())
+                } else {
+                    told
+                }
             })
         })
     })
