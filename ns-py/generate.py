@@ -45,6 +45,8 @@ PLAIN = {
 }
 # Kept by hand: what the engine gives in a form of its own.
 WRITTEN = {"Listing", "SupportBundle"}
+# What the Rust types have as `Default` of their own.
+WRITTEN_DEFAULTS = {("Page", "limit"): "100", ("InstanceMapping", "boot"): "True"}
 KINDS = dict(
     re.findall(
         r"Self::(\w+) => \"(\w+)\"",
@@ -338,9 +340,11 @@ class Types:
     def ids(self) -> list[str]:
         return sorted(n for n, found in self.known.items() if n.endswith("Id") and found == ["str"] and n != "EventId")
 
-    def default(self, member: Member, container: str) -> str | None:
+    def default(self, of: str, member: Member, container: str) -> str | None:
         """What a field is when it is left out; none when it cannot be."""
         python = self.python(member.type)
+        if (of, member.name) in WRITTEN_DEFAULTS:
+            return WRITTEN_DEFAULTS[of, member.name]
         if re.match(r"Option<Option<", member.type):
             return "UNSET"
         if python.endswith("| None"):
@@ -414,7 +418,7 @@ def value_class(types: Types, name: str, doc: list[str], members: list[Member], 
         out.append(f"    _flat: ClassVar[tuple[str, ...]] = {tuple(flat)!r}")
     for member in members:
         python = types.python(member.type)
-        default = types.default(member, container)
+        default = types.default(name, member, container)
         if default == "UNSET":
             python += " | Unset"
         out.append(f"    {spelt(member.name)}: {python}" + (f" = {default}" if default else ""))

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::engine::{Engine, Session, open};
+    use crate::engine::{Engine, Providers, Session, open};
     #[pymodule_export]
     use crate::face::verbs;
     #[pymodule_export]

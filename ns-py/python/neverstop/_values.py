@@ -225,9 +225,17 @@ def loads(answer: bytes, of: Any) -> Any:
 Read = Callable[[Any], Any]
 
 
-@cache
+_MAKING: set[Any] = set()
+"""Classes whose readers are being made: one that leads to itself is looked up when it is met."""
+
+
 def _reader(of: Any) -> Read | None:
     """What makes a value of its JSON form; none where it is its JSON form."""
+    return _later(of) if of in _MAKING else _made(of)
+
+
+@cache
+def _made(of: Any) -> Read | None:
     origin = typing.get_origin(of)
     inside = typing.get_args(of)
     if of is Secret:
@@ -259,7 +267,11 @@ def _reader(of: Any) -> Read | None:
     if isinstance(of, type) and issubclass(of, Enum):
         return of
     if dataclasses.is_dataclass(of) and isinstance(of, type):
-        return _fields_reader(of)
+        _MAKING.add(of)
+        try:
+            return _fields_reader(of)
+        finally:
+            _MAKING.discard(of)
     return None
 
 
@@ -280,9 +292,9 @@ def _union(inside: tuple[Any, ...]) -> Read | None:
     if not classes:
         return None
     optional = len(parts) != len(inside)
-    tag = classes[0]._tag
+    tag = "kind" if all(c._kind for c in classes) else classes[0]._tag
     if tag is not None:
-        by_tag = {getattr(c, _spelt(tag)): _reader(c) or _same for c in classes}
+        by_tag = {c._kind or getattr(c, _spelt(tag)): _reader(c) or _same for c in classes}
 
         def tagged(plain: Any) -> Any:
             if plain is None and optional:
@@ -316,8 +328,7 @@ def _fields_reader(of: type[Any]) -> Read:
     for at, field in enumerate(dataclasses.fields(of)):
         names[f"set{at}"] = of.__dict__[field.name].__set__
         wire = _wire(field.name)
-        # One that leads to itself is made when it is met.
-        names[f"read{at}"] = _later(hints[field.name]) if of.__name__ in str(hints[field.name]) else _reader(hints[field.name])
+        names[f"read{at}"] = _reader(hints[field.name])
         value = f"read{at}(value)" if names[f"read{at}"] else "value"
         if field.name in getattr(of, "_flat", ()):
             lines.append(f"    set{at}(made, read{at}(plain))")

@@ -2179,7 +2179,7 @@ class Instance(Value):
 class InstanceMapping(Value):
     """Whether and how an instance is started after recovery (PLAN-06)."""
 
-    boot: bool
+    boot: bool = True
     """Started after recovery, or recovered and left stopped."""
     boot_after: frozenset[CloudId] = frozenset()
     """Instances that must be up before this one is made (PLAN-07, OPEN-16). No cycles."""
@@ -2873,7 +2873,7 @@ class Page(Value):
 
     after: str | None = None
     """What ``Listing.next`` of the part before said; none for the first part. In the order of ids it is simply the last id."""
-    limit: int
+    limit: int = 100
     """How many at most: 1 to 1000."""
 
 
