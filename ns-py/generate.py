@@ -397,6 +397,53 @@ def words(doc: list[str]) -> list[str]:
     return out
 
 
+# Ways to make a value that its Rust type has too.
+MADE_BY = {
+    "JobRequest": [
+        *(
+            f"""    @classmethod
+    def {name}(
+        cls,
+        group: str | HasId,
+        plan: str | HasId,
+        *,
+        data_point: DataPoint | None = None,
+        execution: ExecutionType | None = None,
+        force: ForceRight | None = None,
+        exclude: Iterable[CloudId] = (),
+    ) -> Self:
+        \"\"\"A {name} {what}, at once, unless something else is said.\"\"\"
+        return cls(
+            job_type=JobType.{name.upper()},
+            execution=execution or ExecutionTypeImmediate(),
+            data_point=data_point or {point}(),
+            group_id=str(getattr(group, "id", group)),
+            plan_id=str(getattr(plan, "id", plan)),
+            force=force,
+            exclude=frozenset(exclude),
+        )
+"""
+            for name, what, point in (
+                ("drill", "from the newest recovery point", "DataPointLatestSnapshot"),
+                ("failover", "of the latest data", "DataPointLatestData"),
+            )
+        )
+    ],
+    "Actor": [
+        """    @classmethod
+    def admin(cls, name: str) -> Self:
+        \"\"\"Somebody who may do everything.\"\"\"
+        return cls(name=name, role=UserRole.ADMIN)
+""",
+        """    @classmethod
+    def member(cls, name: str, role: UserRole, groups: Iterable[OwnerGroupId]) -> Self:
+        \"\"\"Somebody who may do what their role allows with what their groups own.\"\"\"
+        return cls(name=name, role=role, groups=frozenset(groups))
+""",
+    ],
+}
+
+
 def docstring(doc: list[str], indent: str) -> list[str]:
     lines = words(doc) or ["See the name."]
     lines[0] = lines[0][0].upper() + lines[0][1:]
@@ -425,6 +472,8 @@ def value_class(types: Types, name: str, doc: list[str], members: list[Member], 
         out += docstring(member.doc or [member.name], "    ")
     if out[-1] == "":
         out.pop()
+    for method in MADE_BY.get(name, []):
+        out += ["", *method.rstrip().splitlines()]
     return [*out, "", ""]
 
 
@@ -434,14 +483,14 @@ def model(types: Types) -> str:
         "from __future__ import annotations",
         "",
         "import builtins",
-        "from collections.abc import Mapping",
+        "from collections.abc import Iterable, Mapping",
         "from dataclasses import dataclass",
         "from dataclasses import field as _field",
         "from datetime import date, datetime",
         "from enum import StrEnum",
-        "from typing import Any, ClassVar, Literal, TypeAlias",
+        "from typing import Any, ClassVar, Literal, Self, TypeAlias",
         "",
-        "from ._values import UNSET, Listing, Secret, Unset, Value",
+        "from ._values import UNSET, HasId, Listing, Secret, Unset, Value",
         "",
         "__all__ = [",
     ]
@@ -569,7 +618,6 @@ DEFAULTS = {
     ("jobs", "watch", "from"): "0",
     ("jobs", "monitor", "since"): "None",
     ("jobs", "delete", "leave_resources"): "False",
-    ("jobs", "explain_operation", "instances"): "()",
     ("inventory", "watch", "after"): "0",
     ("inventory", "events", "after"): "0",
     ("inventory", "events", "limit"): "100",
@@ -586,7 +634,7 @@ def areas(types: Types, verbs: list[Verb], asynchronous: bool) -> str:
     body: list[str] = []
     for area, own in by_area.items():
         title = "".join(w.capitalize() for w in area.split("_"))
-        body += [f"class {prefix}{title}({prefix}Part):", f'    """``session.{area}``."""', ""]
+        body += [f"class {prefix}{title}Part({prefix}Part):", f'    """``session.{area}``."""', ""]
         for verb in own:
             body += method(types, verb, prefix, awaits, define)
         body += [""]
@@ -606,9 +654,9 @@ def areas(types: Types, verbs: list[Verb], asynchronous: bool) -> str:
         "",
     ]
     session = [f"class {prefix}Areas:", '    """What a session can do, part by part."""', ""]
-    session += [f"    {area}: {prefix}{''.join(w.capitalize() for w in area.split('_'))}" for area in by_area]
+    session += [f"    {area}: {prefix}{''.join(w.capitalize() for w in area.split('_'))}Part" for area in by_area]
     session += ["", "    def _make_areas(self, session: object) -> None:"]
-    session += [f"        self.{area} = {prefix}{''.join(w.capitalize() for w in area.split('_'))}(session)" for area in by_area]
+    session += [f"        self.{area} = {prefix}{''.join(w.capitalize() for w in area.split('_'))}Part(session)" for area in by_area]
     text = "\n".join([*out, *body, *session]) + "\n"
     for name in ("AsyncIterator", "Collection", "Iterator", "Mapping", "Sequence"):
         if not re.search(rf"\b{name}\[", text):
@@ -690,7 +738,8 @@ def method(types: Types, verb: Verb, prefix: str, awaits: str, define: str) -> l
             last = f"None if job is None else {job}(self._session, job)"
         else:
             raise NotUnderstood(answer)
-        return [*lines, f"        made, job = {called}", f"        return made, {last}", ""]
+        made = ", ".join(f"made_{at}" for at in range(len(split(answer[len("tuple[") : -1])) - 1))
+        return [*lines, f"        {made}, job = {called}", f"        return {made}, {last}", ""]
     return [*lines, f"        answer: {shown} = {called}", "        return answer", ""]
 
 
@@ -728,9 +777,11 @@ def beside() -> list[Verb]:
     return [Verb("reports", name, [doc, *raises], [("job", "&JobId")], "String", False) for name, doc in BESIDE]
 
 
-def verb_names() -> set[str]:
-    """Every verb that a session has."""
-    return {f"{v.area}.{v.name}" for v in [*read_verbs(), *beside()]}
+def signatures() -> dict[str, list[str]]:
+    """Every verb that a session has, with the names of what it takes."""
+    generic = {"inventory.list", "inventory.get"}
+    every = {f"{v.area}.{v.name}": [name for name, _ in v.params] for v in [*read_verbs(), *beside()]}
+    return {name: ["kind", *takes] if name in generic else takes for name, takes in every.items()}
 
 
 def main() -> int:

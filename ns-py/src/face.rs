@@ -60,6 +60,7 @@ impl Args {
 /// A verb: what it is called and what it does with what it is given.
 struct Verb<S> {
     name: &'static str,
+    takes: &'static [&'static str],
     begin: fn(S, Args) -> Result<Work>,
 }
 
@@ -68,6 +69,7 @@ macro_rules! verbs {
     ($($name:literal ($($arg:ident $(: $type:ty)?),* $(; $providers:ident)?) => |$s:ident| $call:expr;)*) => {
         &[$(Verb {
             name: $name,
+            takes: &[$(stringify!($arg),)* $(stringify!($providers))?],
             begin: |$s, args| {
                 #[allow(unused_mut, reason = "not every verb takes something")]
                 let mut args = args;
@@ -131,7 +133,7 @@ static SESSION: &[Verb<Session>] = verbs! {
     "points.verify"(id, scope) => |s| s.points().verify(&id, scope);
 
     "jobs.explain"(request) => |s| s.jobs().explain(&request);
-    "jobs.explain_operation"(id, operation, instances) => |s| s.jobs().explain_operation(&id, operation, &instances);
+    "jobs.explain_operation"(id, operation, request) => |s| s.jobs().explain_operation(&id, operation, &request);
     "jobs.create"(request) => |s| s.jobs().create(request);
     "jobs.get"(id) => |s| s.jobs().get(&id);
     "jobs.list"(query) => |s| s.jobs().list(&query);
@@ -249,6 +251,7 @@ static ENGINE: &[Verb<Engine>] = verbs! {
 /// A verb that answers with one thing after the other.
 struct Flow {
     name: &'static str,
+    takes: &'static [&'static str],
     begin: fn(Session, Args) -> Result<Items>,
 }
 
@@ -256,6 +259,7 @@ macro_rules! flows {
     ($($name:literal ($($arg:ident : $type:ty),*) => |$s:ident| $call:expr;)*) => {
         &[$(Flow {
             name: $name,
+            takes: &[$(stringify!($arg)),*],
             begin: |$s, mut args| {
                 $(let $arg: $type = args.take(stringify!($arg))?;)*
                 args.end()?;
@@ -370,9 +374,9 @@ pub(crate) fn actor(json: &[u8]) -> Result<Actor> {
         .map_err(|e| Error::new(ErrorKind::Invalid, "python.argument", e.to_string()).with_field("actor"))
 }
 
-/// The names of all verbs of a session.
+/// The names of all verbs of a session, with the names of what they take.
 #[pyfunction]
-pub(crate) fn verbs() -> Vec<&'static str> {
-    let flows = FLOWS.iter().map(|f| f.name);
-    SESSION.iter().map(|v| v.name).chain(flows).collect()
+pub(crate) fn verbs() -> Vec<(&'static str, Vec<&'static str>)> {
+    let flows = FLOWS.iter().map(|f| (f.name, f.takes.to_vec()));
+    SESSION.iter().map(|v| (v.name, v.takes.to_vec())).chain(flows).collect()
 }

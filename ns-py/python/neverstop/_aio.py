@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -100,7 +100,8 @@ class AsyncPaged(Generic[T]):
     async def page(self, after: str | None = None) -> Listing[T]:
         """One part, with the number of all: the first, or the one after another part's ``next``."""
         query = self.query if after is None else next_page(self.query, after)
-        listing: Listing[T] = await self._part._call(self._verb, {**self._arguments, "query": query}, Listing[self._item])
+        of: Any = Listing
+        listing: Listing[T] = await self._part._call(self._verb, {**self._arguments, "query": query}, of[self._item])
         return listing
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -177,9 +178,10 @@ class AsyncJob:
         """What may be asked of it now."""
         return await self._session.jobs.allowed(self.id)
 
-    async def explain(self, operation: JobOperation, instances: Collection[CloudId] = ()) -> Explanation:
+    async def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> Explanation:
         """What an operation would do and lose, before anybody says yes."""
-        return await self._session.jobs.explain_operation(self.id, operation, instances)
+        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        return await self._session.jobs.explain_operation(self.id, operation, request)
 
     async def report(self) -> RecoveryReport:
         """Its report, once it has one."""

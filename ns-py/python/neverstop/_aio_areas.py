@@ -79,7 +79,7 @@ from .model import (
 )
 
 
-class AsyncAccount(AsyncPart):
+class AsyncAccountPart(AsyncPart):
     """``session.account``."""
 
     async def get(self) -> User:
@@ -120,7 +120,7 @@ class AsyncAccount(AsyncPart):
         await self._call("account.log_out", {}, None)
 
 
-class AsyncApprovals(AsyncPart):
+class AsyncApprovalsPart(AsyncPart):
     """``session.approvals``."""
 
     async def get(self, id: str | HasId) -> Approval:
@@ -160,7 +160,7 @@ class AsyncApprovals(AsyncPart):
         return answer
 
 
-class AsyncClusters(AsyncPart):
+class AsyncClustersPart(AsyncPart):
     """``session.clusters``."""
 
     async def check(self, providers: Providers) -> ConnectionReport:
@@ -359,7 +359,7 @@ class AsyncClusters(AsyncPart):
         await self._call("clusters.remove_volume_metadata", {"id": str(getattr(id, 'id', id)), "volume_type": volume_type}, None)
 
 
-class AsyncEvents(AsyncPart):
+class AsyncEventsPart(AsyncPart):
     """``session.events``."""
 
     def list(self, query: Query | None = None) -> AsyncPaged[ProductEvent]:
@@ -401,7 +401,7 @@ class AsyncEvents(AsyncPart):
         return answer
 
 
-class AsyncJobs(AsyncPart):
+class AsyncJobsPart(AsyncPart):
     """``session.jobs``."""
 
     async def explain(self, request: JobRequest) -> Explanation:
@@ -539,7 +539,7 @@ class AsyncJobs(AsyncPart):
         await self._call("jobs.delete", {"id": str(getattr(id, 'id', id)), "leave_resources": leave_resources}, None)
 
 
-class AsyncPlans(AsyncPart):
+class AsyncPlansPart(AsyncPart):
     """``session.plans``."""
 
     async def explain_delete(self, id: str | HasId) -> Explanation:
@@ -571,8 +571,8 @@ class AsyncPlans(AsyncPart):
             capacity, a second plan (PLAN-21), a cluster that does not answer now (PLAN-18), storages that are not paired, a volume
             whose pool does not mirror or that is a replica itself.
         """
-        made, job = await self._call("plans.create", {"request": request}, tuple[RecoveryPlan, str])
-        return made, AsyncJob(self._session, job)
+        made_0, job = await self._call("plans.create", {"request": request}, tuple[RecoveryPlan, str])
+        return made_0, AsyncJob(self._session, job)
 
     async def update(self, id: str | HasId, update: PlanUpdate) -> tuple[RecoveryPlan, AsyncJob | None]:
         """Changes a plan (PLAN-22). Whoever looks at a plan and updates it, even unchanged, says that it is right as it is (PLAN-24): what
@@ -583,8 +583,8 @@ class AsyncPlans(AsyncPart):
             Those of ``Plans.create`` for the plan as it is to be (PLAN-25 … PLAN-27); ``RefusedError``, ``plan.jobs``, while a job of
             the group exists, naming it (PLAN-28). Nothing is changed then.
         """
-        made, job = await self._call("plans.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[RecoveryPlan, str | None])
-        return made, None if job is None else AsyncJob(self._session, job)
+        made_0, job = await self._call("plans.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[RecoveryPlan, str | None])
+        return made_0, None if job is None else AsyncJob(self._session, job)
 
     def changes(self, id: str | HasId, query: Query | None = None) -> AsyncPaged[PlanChange]:
         """What became of a plan, version by version: what operators changed, and how it followed its Source by itself (PLAN-60).
@@ -633,7 +633,7 @@ class AsyncPlans(AsyncPart):
         return AsyncJob(self._session, await self._call("plans.delete", {"id": str(getattr(id, 'id', id))}, str))
 
 
-class AsyncFailback(AsyncPart):
+class AsyncFailbackPart(AsyncPart):
     """``session.failback``."""
 
     async def explain_reprotect(self, failover: str | HasId, request: ReprotectRequest | None = None) -> Explanation:
@@ -675,11 +675,11 @@ class AsyncFailback(AsyncPart):
             that a second person has to approve (SEC-25); ``InvalidError`` for a ``give_up`` without operator or reason;
             ``UnavailableError`` when the side that runs now does not answer.
         """
-        made, job = await self._call("failback.reprotect", {"failover": str(getattr(failover, 'id', failover)), "request": request or ReprotectRequest()}, tuple[ProtectionGroup, RecoveryPlan, str])
-        return made, AsyncJob(self._session, job)
+        made_0, made_1, job = await self._call("failback.reprotect", {"failover": str(getattr(failover, 'id', failover)), "request": request or ReprotectRequest()}, tuple[ProtectionGroup, RecoveryPlan, str])
+        return made_0, made_1, AsyncJob(self._session, job)
 
 
-class AsyncProtectionGroups(AsyncPart):
+class AsyncProtectionGroupsPart(AsyncPart):
     """``session.protection_groups``."""
 
     async def create(self, request: GroupRequest) -> ProtectionGroup:
@@ -704,8 +704,8 @@ class AsyncProtectionGroups(AsyncPart):
             job of the group exists, naming it (PG-18); ``RefusedError``, ``group.end_protection``, when the last member is taken out
             without ``end_protection``, and then what ``Plans.delete`` refuses. Nothing is changed then.
         """
-        made, job = await self._call("protection_groups.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[ProtectionGroup, str | None])
-        return made, None if job is None else AsyncJob(self._session, job)
+        made_0, job = await self._call("protection_groups.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[ProtectionGroup, str | None])
+        return made_0, None if job is None else AsyncJob(self._session, job)
 
     async def get(self, id: str | HasId) -> ProtectionGroup:
         """One group.
@@ -752,7 +752,7 @@ class AsyncProtectionGroups(AsyncPart):
         await self._call("protection_groups.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class AsyncHealth(AsyncPart):
+class AsyncHealthPart(AsyncPart):
     """``session.health``."""
 
     async def report(self) -> HealthReport:
@@ -767,7 +767,7 @@ class AsyncHealth(AsyncPart):
         return answer
 
 
-class AsyncInventory(AsyncPart):
+class AsyncInventoryPart(AsyncPart):
     """``session.inventory``."""
 
     def list(self, kind: type[R], cluster: str | HasId, query: Query | None = None) -> AsyncPaged[R]:
@@ -815,7 +815,7 @@ class AsyncInventory(AsyncPart):
         return self._stream("inventory.watch", {"cluster": str(getattr(cluster, 'id', cluster)), "after": after}, ClusterEvent)
 
 
-class AsyncLicence(AsyncPart):
+class AsyncLicencePart(AsyncPart):
     """``session.licence``."""
 
     async def register(self, key: str) -> LicenseInfo:
@@ -851,7 +851,7 @@ class AsyncLicence(AsyncPart):
         return answer
 
 
-class AsyncPoints(AsyncPart):
+class AsyncPointsPart(AsyncPart):
     """``session.points``."""
 
     async def create(self, group: str | HasId) -> tuple[PointId, AsyncJob]:
@@ -861,8 +861,8 @@ class AsyncPoints(AsyncPart):
         Raises:
             ``RefusedError`` without a plan whose volumes are replicated.
         """
-        made, job = await self._call("points.create", {"group": str(getattr(group, 'id', group))}, tuple[PointId, str])
-        return made, AsyncJob(self._session, job)
+        made_0, job = await self._call("points.create", {"group": str(getattr(group, 'id', group))}, tuple[PointId, str])
+        return made_0, AsyncJob(self._session, job)
 
     def list(self, group: str | HasId, query: Query | None = None) -> AsyncPaged[RecoveryPoint]:
         """A part of the group's recovery points, oldest first unless the query says otherwise (REP-06).
@@ -895,7 +895,7 @@ class AsyncPoints(AsyncPart):
         return answer
 
 
-class AsyncReports(AsyncPart):
+class AsyncReportsPart(AsyncPart):
     """``session.reports``."""
 
     async def get(self, job: str | HasId) -> RecoveryReport:
@@ -964,7 +964,7 @@ class AsyncReports(AsyncPart):
         return answer
 
 
-class AsyncSchedules(AsyncPart):
+class AsyncSchedulesPart(AsyncPart):
     """``session.schedules``."""
 
     async def create(self, request: ScheduleRequest) -> DrillSchedule:
@@ -1022,7 +1022,7 @@ class AsyncSchedules(AsyncPart):
         await self._call("schedules.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class AsyncSettings(AsyncPart):
+class AsyncSettingsPart(AsyncPart):
     """``session.settings``."""
 
     async def get(self) -> Mapping[str, bool | int | str]:
@@ -1064,7 +1064,7 @@ class AsyncSettings(AsyncPart):
         return answer
 
 
-class AsyncSubscriptions(AsyncPart):
+class AsyncSubscriptionsPart(AsyncPart):
     """``session.subscriptions``."""
 
     async def create(self, request: SubscriptionRequest) -> Subscription:
@@ -1113,7 +1113,7 @@ class AsyncSubscriptions(AsyncPart):
         await self._call("subscriptions.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class AsyncSupport(AsyncPart):
+class AsyncSupportPart(AsyncPart):
     """``session.support``."""
 
     async def bundle(self) -> SupportBundle:
@@ -1129,7 +1129,7 @@ class AsyncSupport(AsyncPart):
         return answer
 
 
-class AsyncUserGroups(AsyncPart):
+class AsyncUserGroupsPart(AsyncPart):
     """``session.user_groups``."""
 
     async def create(self, request: UserGroupRequest) -> UserGroup:
@@ -1196,7 +1196,7 @@ class AsyncUserGroups(AsyncPart):
         await self._call("user_groups.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class AsyncUsers(AsyncPart):
+class AsyncUsersPart(AsyncPart):
     """``session.users``."""
 
     async def create(self, request: UserRequest) -> tuple[User, Secret]:
@@ -1275,43 +1275,43 @@ class AsyncUsers(AsyncPart):
 class AsyncAreas:
     """What a session can do, part by part."""
 
-    account: AsyncAccount
-    approvals: AsyncApprovals
-    clusters: AsyncClusters
-    events: AsyncEvents
-    jobs: AsyncJobs
-    plans: AsyncPlans
-    failback: AsyncFailback
-    protection_groups: AsyncProtectionGroups
-    health: AsyncHealth
-    inventory: AsyncInventory
-    licence: AsyncLicence
-    points: AsyncPoints
-    reports: AsyncReports
-    schedules: AsyncSchedules
-    settings: AsyncSettings
-    subscriptions: AsyncSubscriptions
-    support: AsyncSupport
-    user_groups: AsyncUserGroups
-    users: AsyncUsers
+    account: AsyncAccountPart
+    approvals: AsyncApprovalsPart
+    clusters: AsyncClustersPart
+    events: AsyncEventsPart
+    jobs: AsyncJobsPart
+    plans: AsyncPlansPart
+    failback: AsyncFailbackPart
+    protection_groups: AsyncProtectionGroupsPart
+    health: AsyncHealthPart
+    inventory: AsyncInventoryPart
+    licence: AsyncLicencePart
+    points: AsyncPointsPart
+    reports: AsyncReportsPart
+    schedules: AsyncSchedulesPart
+    settings: AsyncSettingsPart
+    subscriptions: AsyncSubscriptionsPart
+    support: AsyncSupportPart
+    user_groups: AsyncUserGroupsPart
+    users: AsyncUsersPart
 
     def _make_areas(self, session: object) -> None:
-        self.account = AsyncAccount(session)
-        self.approvals = AsyncApprovals(session)
-        self.clusters = AsyncClusters(session)
-        self.events = AsyncEvents(session)
-        self.jobs = AsyncJobs(session)
-        self.plans = AsyncPlans(session)
-        self.failback = AsyncFailback(session)
-        self.protection_groups = AsyncProtectionGroups(session)
-        self.health = AsyncHealth(session)
-        self.inventory = AsyncInventory(session)
-        self.licence = AsyncLicence(session)
-        self.points = AsyncPoints(session)
-        self.reports = AsyncReports(session)
-        self.schedules = AsyncSchedules(session)
-        self.settings = AsyncSettings(session)
-        self.subscriptions = AsyncSubscriptions(session)
-        self.support = AsyncSupport(session)
-        self.user_groups = AsyncUserGroups(session)
-        self.users = AsyncUsers(session)
+        self.account = AsyncAccountPart(session)
+        self.approvals = AsyncApprovalsPart(session)
+        self.clusters = AsyncClustersPart(session)
+        self.events = AsyncEventsPart(session)
+        self.jobs = AsyncJobsPart(session)
+        self.plans = AsyncPlansPart(session)
+        self.failback = AsyncFailbackPart(session)
+        self.protection_groups = AsyncProtectionGroupsPart(session)
+        self.health = AsyncHealthPart(session)
+        self.inventory = AsyncInventoryPart(session)
+        self.licence = AsyncLicencePart(session)
+        self.points = AsyncPointsPart(session)
+        self.reports = AsyncReportsPart(session)
+        self.schedules = AsyncSchedulesPart(session)
+        self.settings = AsyncSettingsPart(session)
+        self.subscriptions = AsyncSubscriptionsPart(session)
+        self.support = AsyncSupportPart(session)
+        self.user_groups = AsyncUserGroupsPart(session)
+        self.users = AsyncUsersPart(session)

@@ -79,7 +79,7 @@ from .model import (
 )
 
 
-class Account(Part):
+class AccountPart(Part):
     """``session.account``."""
 
     def get(self) -> User:
@@ -120,7 +120,7 @@ class Account(Part):
         self._call("account.log_out", {}, None)
 
 
-class Approvals(Part):
+class ApprovalsPart(Part):
     """``session.approvals``."""
 
     def get(self, id: str | HasId) -> Approval:
@@ -160,7 +160,7 @@ class Approvals(Part):
         return answer
 
 
-class Clusters(Part):
+class ClustersPart(Part):
     """``session.clusters``."""
 
     def check(self, providers: Providers) -> ConnectionReport:
@@ -359,7 +359,7 @@ class Clusters(Part):
         self._call("clusters.remove_volume_metadata", {"id": str(getattr(id, 'id', id)), "volume_type": volume_type}, None)
 
 
-class Events(Part):
+class EventsPart(Part):
     """``session.events``."""
 
     def list(self, query: Query | None = None) -> Paged[ProductEvent]:
@@ -401,7 +401,7 @@ class Events(Part):
         return answer
 
 
-class Jobs(Part):
+class JobsPart(Part):
     """``session.jobs``."""
 
     def explain(self, request: JobRequest) -> Explanation:
@@ -539,7 +539,7 @@ class Jobs(Part):
         self._call("jobs.delete", {"id": str(getattr(id, 'id', id)), "leave_resources": leave_resources}, None)
 
 
-class Plans(Part):
+class PlansPart(Part):
     """``session.plans``."""
 
     def explain_delete(self, id: str | HasId) -> Explanation:
@@ -571,8 +571,8 @@ class Plans(Part):
             capacity, a second plan (PLAN-21), a cluster that does not answer now (PLAN-18), storages that are not paired, a volume
             whose pool does not mirror or that is a replica itself.
         """
-        made, job = self._call("plans.create", {"request": request}, tuple[RecoveryPlan, str])
-        return made, Job(self._session, job)
+        made_0, job = self._call("plans.create", {"request": request}, tuple[RecoveryPlan, str])
+        return made_0, Job(self._session, job)
 
     def update(self, id: str | HasId, update: PlanUpdate) -> tuple[RecoveryPlan, Job | None]:
         """Changes a plan (PLAN-22). Whoever looks at a plan and updates it, even unchanged, says that it is right as it is (PLAN-24): what
@@ -583,8 +583,8 @@ class Plans(Part):
             Those of ``Plans.create`` for the plan as it is to be (PLAN-25 … PLAN-27); ``RefusedError``, ``plan.jobs``, while a job of
             the group exists, naming it (PLAN-28). Nothing is changed then.
         """
-        made, job = self._call("plans.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[RecoveryPlan, str | None])
-        return made, None if job is None else Job(self._session, job)
+        made_0, job = self._call("plans.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[RecoveryPlan, str | None])
+        return made_0, None if job is None else Job(self._session, job)
 
     def changes(self, id: str | HasId, query: Query | None = None) -> Paged[PlanChange]:
         """What became of a plan, version by version: what operators changed, and how it followed its Source by itself (PLAN-60).
@@ -633,7 +633,7 @@ class Plans(Part):
         return Job(self._session, self._call("plans.delete", {"id": str(getattr(id, 'id', id))}, str))
 
 
-class Failback(Part):
+class FailbackPart(Part):
     """``session.failback``."""
 
     def explain_reprotect(self, failover: str | HasId, request: ReprotectRequest | None = None) -> Explanation:
@@ -675,11 +675,11 @@ class Failback(Part):
             that a second person has to approve (SEC-25); ``InvalidError`` for a ``give_up`` without operator or reason;
             ``UnavailableError`` when the side that runs now does not answer.
         """
-        made, job = self._call("failback.reprotect", {"failover": str(getattr(failover, 'id', failover)), "request": request or ReprotectRequest()}, tuple[ProtectionGroup, RecoveryPlan, str])
-        return made, Job(self._session, job)
+        made_0, made_1, job = self._call("failback.reprotect", {"failover": str(getattr(failover, 'id', failover)), "request": request or ReprotectRequest()}, tuple[ProtectionGroup, RecoveryPlan, str])
+        return made_0, made_1, Job(self._session, job)
 
 
-class ProtectionGroups(Part):
+class ProtectionGroupsPart(Part):
     """``session.protection_groups``."""
 
     def create(self, request: GroupRequest) -> ProtectionGroup:
@@ -704,8 +704,8 @@ class ProtectionGroups(Part):
             job of the group exists, naming it (PG-18); ``RefusedError``, ``group.end_protection``, when the last member is taken out
             without ``end_protection``, and then what ``Plans.delete`` refuses. Nothing is changed then.
         """
-        made, job = self._call("protection_groups.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[ProtectionGroup, str | None])
-        return made, None if job is None else Job(self._session, job)
+        made_0, job = self._call("protection_groups.update", {"id": str(getattr(id, 'id', id)), "update": update}, tuple[ProtectionGroup, str | None])
+        return made_0, None if job is None else Job(self._session, job)
 
     def get(self, id: str | HasId) -> ProtectionGroup:
         """One group.
@@ -752,7 +752,7 @@ class ProtectionGroups(Part):
         self._call("protection_groups.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class Health(Part):
+class HealthPart(Part):
     """``session.health``."""
 
     def report(self) -> HealthReport:
@@ -767,7 +767,7 @@ class Health(Part):
         return answer
 
 
-class Inventory(Part):
+class InventoryPart(Part):
     """``session.inventory``."""
 
     def list(self, kind: type[R], cluster: str | HasId, query: Query | None = None) -> Paged[R]:
@@ -815,7 +815,7 @@ class Inventory(Part):
         return self._stream("inventory.watch", {"cluster": str(getattr(cluster, 'id', cluster)), "after": after}, ClusterEvent)
 
 
-class Licence(Part):
+class LicencePart(Part):
     """``session.licence``."""
 
     def register(self, key: str) -> LicenseInfo:
@@ -851,7 +851,7 @@ class Licence(Part):
         return answer
 
 
-class Points(Part):
+class PointsPart(Part):
     """``session.points``."""
 
     def create(self, group: str | HasId) -> tuple[PointId, Job]:
@@ -861,8 +861,8 @@ class Points(Part):
         Raises:
             ``RefusedError`` without a plan whose volumes are replicated.
         """
-        made, job = self._call("points.create", {"group": str(getattr(group, 'id', group))}, tuple[PointId, str])
-        return made, Job(self._session, job)
+        made_0, job = self._call("points.create", {"group": str(getattr(group, 'id', group))}, tuple[PointId, str])
+        return made_0, Job(self._session, job)
 
     def list(self, group: str | HasId, query: Query | None = None) -> Paged[RecoveryPoint]:
         """A part of the group's recovery points, oldest first unless the query says otherwise (REP-06).
@@ -895,7 +895,7 @@ class Points(Part):
         return answer
 
 
-class Reports(Part):
+class ReportsPart(Part):
     """``session.reports``."""
 
     def get(self, job: str | HasId) -> RecoveryReport:
@@ -964,7 +964,7 @@ class Reports(Part):
         return answer
 
 
-class Schedules(Part):
+class SchedulesPart(Part):
     """``session.schedules``."""
 
     def create(self, request: ScheduleRequest) -> DrillSchedule:
@@ -1022,7 +1022,7 @@ class Schedules(Part):
         self._call("schedules.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class Settings(Part):
+class SettingsPart(Part):
     """``session.settings``."""
 
     def get(self) -> Mapping[str, bool | int | str]:
@@ -1064,7 +1064,7 @@ class Settings(Part):
         return answer
 
 
-class Subscriptions(Part):
+class SubscriptionsPart(Part):
     """``session.subscriptions``."""
 
     def create(self, request: SubscriptionRequest) -> Subscription:
@@ -1113,7 +1113,7 @@ class Subscriptions(Part):
         self._call("subscriptions.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class Support(Part):
+class SupportPart(Part):
     """``session.support``."""
 
     def bundle(self) -> SupportBundle:
@@ -1129,7 +1129,7 @@ class Support(Part):
         return answer
 
 
-class UserGroups(Part):
+class UserGroupsPart(Part):
     """``session.user_groups``."""
 
     def create(self, request: UserGroupRequest) -> UserGroup:
@@ -1196,7 +1196,7 @@ class UserGroups(Part):
         self._call("user_groups.delete", {"id": str(getattr(id, 'id', id))}, None)
 
 
-class Users(Part):
+class UsersPart(Part):
     """``session.users``."""
 
     def create(self, request: UserRequest) -> tuple[User, Secret]:
@@ -1275,43 +1275,43 @@ class Users(Part):
 class Areas:
     """What a session can do, part by part."""
 
-    account: Account
-    approvals: Approvals
-    clusters: Clusters
-    events: Events
-    jobs: Jobs
-    plans: Plans
-    failback: Failback
-    protection_groups: ProtectionGroups
-    health: Health
-    inventory: Inventory
-    licence: Licence
-    points: Points
-    reports: Reports
-    schedules: Schedules
-    settings: Settings
-    subscriptions: Subscriptions
-    support: Support
-    user_groups: UserGroups
-    users: Users
+    account: AccountPart
+    approvals: ApprovalsPart
+    clusters: ClustersPart
+    events: EventsPart
+    jobs: JobsPart
+    plans: PlansPart
+    failback: FailbackPart
+    protection_groups: ProtectionGroupsPart
+    health: HealthPart
+    inventory: InventoryPart
+    licence: LicencePart
+    points: PointsPart
+    reports: ReportsPart
+    schedules: SchedulesPart
+    settings: SettingsPart
+    subscriptions: SubscriptionsPart
+    support: SupportPart
+    user_groups: UserGroupsPart
+    users: UsersPart
 
     def _make_areas(self, session: object) -> None:
-        self.account = Account(session)
-        self.approvals = Approvals(session)
-        self.clusters = Clusters(session)
-        self.events = Events(session)
-        self.jobs = Jobs(session)
-        self.plans = Plans(session)
-        self.failback = Failback(session)
-        self.protection_groups = ProtectionGroups(session)
-        self.health = Health(session)
-        self.inventory = Inventory(session)
-        self.licence = Licence(session)
-        self.points = Points(session)
-        self.reports = Reports(session)
-        self.schedules = Schedules(session)
-        self.settings = Settings(session)
-        self.subscriptions = Subscriptions(session)
-        self.support = Support(session)
-        self.user_groups = UserGroups(session)
-        self.users = Users(session)
+        self.account = AccountPart(session)
+        self.approvals = ApprovalsPart(session)
+        self.clusters = ClustersPart(session)
+        self.events = EventsPart(session)
+        self.jobs = JobsPart(session)
+        self.plans = PlansPart(session)
+        self.failback = FailbackPart(session)
+        self.protection_groups = ProtectionGroupsPart(session)
+        self.health = HealthPart(session)
+        self.inventory = InventoryPart(session)
+        self.licence = LicencePart(session)
+        self.points = PointsPart(session)
+        self.reports = ReportsPart(session)
+        self.schedules = SchedulesPart(session)
+        self.settings = SettingsPart(session)
+        self.subscriptions = SubscriptionsPart(session)
+        self.support = SupportPart(session)
+        self.user_groups = UserGroupsPart(session)
+        self.users = UsersPart(session)

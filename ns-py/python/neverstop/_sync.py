@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -76,7 +76,8 @@ class Paged(Generic[T]):
     def page(self, after: str | None = None) -> Listing[T]:
         """One part, with the number of all: the first, or the one after another part's ``next``."""
         query = self.query if after is None else next_page(self.query, after)
-        listing: Listing[T] = self._part._call(self._verb, {**self._arguments, "query": query}, Listing[self._item])
+        of: Any = Listing
+        listing: Listing[T] = self._part._call(self._verb, {**self._arguments, "query": query}, of[self._item])
         return listing
 
     def __iter__(self) -> Iterator[T]:
@@ -151,9 +152,10 @@ class Job:
         """What may be asked of it now."""
         return self._session.jobs.allowed(self.id)
 
-    def explain(self, operation: JobOperation, instances: Collection[CloudId] = ()) -> Explanation:
+    def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> Explanation:
         """What an operation would do and lose, before anybody says yes."""
-        return self._session.jobs.explain_operation(self.id, operation, instances)
+        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        return self._session.jobs.explain_operation(self.id, operation, request)
 
     def report(self) -> RecoveryReport:
         """Its report, once it has one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Explanation, HealthReport, JobSummary, PlanAssessment, RecoveryReport
+from .model import Explanation, HealthReport, JobSummary, PlanAssessment, RecoveryReport, WorkRecovery
 from ._values import Value
 
 
@@ -18,7 +18,8 @@ def of(value: Value) -> str | None:
         return "\n".join([f"worst finding: {value.worst}" if value.worst else "all is well", *findings])
     if isinstance(value, JobSummary):
         result = f", {value.result.value.rsplit('.', 1)[-1]}" if value.result else ""
-        return f"{value.work.work} {value.id}: {value.state.value.rsplit('.', 1)[-1]}{result}"
+        kind = value.work.job_type if isinstance(value.work, WorkRecovery) else value.work.work
+        return f"{kind} {value.id}: {value.state.value.rsplit('.', 1)[-1]}{result}"
     if isinstance(value, RecoveryReport):
         return _report(value)
     return None

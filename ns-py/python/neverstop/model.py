@@ -6,14 +6,14 @@ Made by generate.py from the source of the engine.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as _field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
-from ._values import UNSET, Listing, Secret, Unset, Value
+from ._values import UNSET, HasId, Listing, Secret, Unset, Value
 
 __all__ = [
     "About",
@@ -734,6 +734,16 @@ class Actor(Value):
     """What they may do."""
     groups: frozenset[OwnerGroupId] = frozenset()
     """The groups they belong to: nothing of others is theirs to see, but an Admin's (USR-03)."""
+
+    @classmethod
+    def admin(cls, name: str) -> Self:
+        """Somebody who may do everything."""
+        return cls(name=name, role=UserRole.ADMIN)
+
+    @classmethod
+    def member(cls, name: str, role: UserRole, groups: Iterable[OwnerGroupId]) -> Self:
+        """Somebody who may do what their role allows with what their groups own."""
+        return cls(name=name, role=role, groups=frozenset(groups))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -2454,6 +2464,50 @@ class JobRequest(Value):
     """For a failover whose Source may be lost."""
     exclude: frozenset[CloudId] = frozenset()
     """Instances left out."""
+
+    @classmethod
+    def drill(
+        cls,
+        group: str | HasId,
+        plan: str | HasId,
+        *,
+        data_point: DataPoint | None = None,
+        execution: ExecutionType | None = None,
+        force: ForceRight | None = None,
+        exclude: Iterable[CloudId] = (),
+    ) -> Self:
+        """A drill from the newest recovery point, at once, unless something else is said."""
+        return cls(
+            job_type=JobType.DRILL,
+            execution=execution or ExecutionTypeImmediate(),
+            data_point=data_point or DataPointLatestSnapshot(),
+            group_id=str(getattr(group, "id", group)),
+            plan_id=str(getattr(plan, "id", plan)),
+            force=force,
+            exclude=frozenset(exclude),
+        )
+
+    @classmethod
+    def failover(
+        cls,
+        group: str | HasId,
+        plan: str | HasId,
+        *,
+        data_point: DataPoint | None = None,
+        execution: ExecutionType | None = None,
+        force: ForceRight | None = None,
+        exclude: Iterable[CloudId] = (),
+    ) -> Self:
+        """A failover of the latest data, at once, unless something else is said."""
+        return cls(
+            job_type=JobType.FAILOVER,
+            execution=execution or ExecutionTypeImmediate(),
+            data_point=data_point or DataPointLatestData(),
+            group_id=str(getattr(group, "id", group)),
+            plan_id=str(getattr(plan, "id", plan)),
+            force=force,
+            exclude=frozenset(exclude),
+        )
 
 
 class JobState(StrEnum):
