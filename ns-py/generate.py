@@ -583,7 +583,7 @@ def read_verbs() -> list[Verb]:
         lines = file.read_text().split("#[cfg(test)]\nmod tests")[0].splitlines()
         area = None
         for at, line in enumerate(lines):
-            if match := re.fullmatch(r"impl (\w+)<'_> \{", line):
+            if match := re.fullmatch(r"impl(?:<'a>)? (\w+)<'(?:_|a)> \{", line):
                 area = areas.get(match[1])
             elif re.match(r"impl|\}$", line):
                 area = None

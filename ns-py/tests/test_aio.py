@@ -57,7 +57,7 @@ async def test_errors_are_those_of_the_other_face() -> None:
 
 async def test_whoever_is_cancelled_stops_waiting() -> None:
     dr = await aio.connect()
-    waiting = asyncio.create_task(anext(dr.events.watch()))  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(anext(dr.events.watch()))
     await asyncio.sleep(0.05)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

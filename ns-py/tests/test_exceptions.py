@@ -30,6 +30,7 @@ def test_every_kind_has_a_class_of_its_own(kind: str) -> None:
     for e in (error, again):
         assert (e.kind, e.code, e.message, e.field, e.remedy, e.request_id) == (kind, "a.b", "no", "name", "do", "req-7")
         assert str(e) == "no [a.b] (field name, request_id=req-7); do"
+        assert e.__cause__ is not None
         assert (str(e.__cause__), str(e.__cause__.__cause__)) == ("broken", "cable")
     assert type(again) is type(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import neverstop
 import pytest
 from neverstop import _native, aio
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+HERE = Path(os.environ.get("NEVERSTOP_SOURCE", Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(HERE))
 
 import generate  # noqa: E402
 
@@ -21,7 +22,7 @@ def test_the_native_table_has_every_verb_of_the_rust_face() -> None:
 
 
 def test_what_is_made_from_the_source_is_current() -> None:
-    made = subprocess.run([sys.executable, HERE.parent / "generate.py", "--check"], capture_output=True, text=True, check=False)
+    made = subprocess.run([sys.executable, HERE / "generate.py", "--check"], capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (0, "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import neverstop
 import pytest
 from neverstop import JobOperation, JobRequest, JobState
@@ -19,7 +21,9 @@ def test_a_drill_from_beginning_to_report(site: Site) -> None:
     assert (summary.state, summary.result) == (JobState.COMPLETED, neverstop.ResultCode.SUCCESS)
     assert str(summary) == f"drill {drill.id}: completed, success"
     assert JobOperation.ROLLBACK in drill.allowed() and JobOperation.PAUSE not in drill.allowed()
-    assert [i.name for i in site.dr.inventory.list(neverstop.Instance, site.target, neverstop.where(search="web", sort="name"))] == []
+    clones = neverstop.where(search="web", sort="name")
+    site.dr.clusters.sync(site.target)
+    assert [i.name for i in site.dr.inventory.list(neverstop.Instance, site.target, clones)] == ["web-1", "web-2", "web-3"]
     drill.rollback("over")
     assert drill.wait().state is JobState.FINISHED
     report = drill.report()
@@ -69,26 +73,31 @@ def test_what_may_not_be_asked_is_refused_and_changes_nothing(site: Site) -> Non
     assert drill.get() == before
 
 
-def test_a_job_that_fails_says_why(site: Site) -> None:
+def test_a_job_that_does_not_succeed_says_why(site: Site) -> None:
     group, plan = site.protect()
-    site.world.kill("b")
-    site.dr.settings.update({"retry_limit": 1})
     drill = site.dr.jobs.create(JobRequest.drill(group, plan))
+    site.world.kill("b")
     with pytest.raises(neverstop.JobFailedError) as caught:
         drill.wait(check=True)
     assert caught.value.summary is not None and caught.value.summary.id == drill.id
-    assert caught.value.context
+    assert caught.value.summary.result is not neverstop.ResultCode.SUCCESS
+    assert caught.value.kind == "job_failed" and caught.value.remedy
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.summary, again.context) == (caught.value.summary, caught.value.context)
 
 
-def test_the_time_to_wait_is_over_and_the_job_goes_on() -> None:
-    # By the machine's clock: a failover that waits for its time.
-    world = neverstop.sim.World()
-    with neverstop.connect(world=world) as dr:
-        with pytest.raises(neverstop.NotFoundError):
-            dr.job("none").wait(timeout=1)
-        with pytest.raises(neverstop.InvalidError) as caught:
-            dr.job("none").wait(timeout=-1)
-        assert caught.value.field == "timeout"
+def test_waiting_has_its_limits(site: Site) -> None:
+    with pytest.raises(neverstop.NotFoundError):
+        site.dr.job("none").wait(timeout=1)
+    with pytest.raises(neverstop.InvalidError) as caught:
+        site.dr.job("none").wait(timeout=-1)
+    assert caught.value.field == "timeout"
+    group, plan = site.protect()
+    drill = site.dr.jobs.create(JobRequest.drill(group, plan))
+    with pytest.raises(neverstop.WaitTimeoutError) as late:
+        drill.wait(timeout=0)
+    assert isinstance(late.value, TimeoutError) and late.value.remedy
+    assert drill.wait(check=True).state is JobState.COMPLETED
 
 
 def test_lists_are_read_part_by_part(site: Site) -> None:

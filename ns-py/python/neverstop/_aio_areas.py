@@ -14,6 +14,7 @@ from ._values import HasId, R, Secret
 from .model import (
     AccountUpdate,
     Approval,
+    AuditEntry,
     Cluster,
     ClusterEvent,
     ClusterRequest,
@@ -158,6 +159,18 @@ class AsyncApprovalsPart(AsyncPart):
         """
         answer: Approval = await self._call("approvals.reject", {"id": str(getattr(id, 'id', id))}, Approval)
         return answer
+
+
+class AsyncAuditPart(AsyncPart):
+    """``session.audit``."""
+
+    def list(self, query: Query | None = None) -> AsyncPaged[AuditEntry]:
+        """A part of the audit trail, oldest first unless the query says otherwise; for Admins.
+
+        Raises:
+            ``DeniedError`` for others; ``InvalidError`` for a query that cannot be answered, naming its field.
+        """
+        return AsyncPaged(self, "audit.list", {}, query or Query(), AuditEntry)
 
 
 class AsyncClustersPart(AsyncPart):
@@ -1277,6 +1290,7 @@ class AsyncAreas:
 
     account: AsyncAccountPart
     approvals: AsyncApprovalsPart
+    audit: AsyncAuditPart
     clusters: AsyncClustersPart
     events: AsyncEventsPart
     jobs: AsyncJobsPart
@@ -1298,6 +1312,7 @@ class AsyncAreas:
     def _make_areas(self, session: object) -> None:
         self.account = AsyncAccountPart(session)
         self.approvals = AsyncApprovalsPart(session)
+        self.audit = AsyncAuditPart(session)
         self.clusters = AsyncClustersPart(session)
         self.events = AsyncEventsPart(session)
         self.jobs = AsyncJobsPart(session)

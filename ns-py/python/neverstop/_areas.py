@@ -14,6 +14,7 @@ from ._values import HasId, R, Secret
 from .model import (
     AccountUpdate,
     Approval,
+    AuditEntry,
     Cluster,
     ClusterEvent,
     ClusterRequest,
@@ -158,6 +159,18 @@ class ApprovalsPart(Part):
         """
         answer: Approval = self._call("approvals.reject", {"id": str(getattr(id, 'id', id))}, Approval)
         return answer
+
+
+class AuditPart(Part):
+    """``session.audit``."""
+
+    def list(self, query: Query | None = None) -> Paged[AuditEntry]:
+        """A part of the audit trail, oldest first unless the query says otherwise; for Admins.
+
+        Raises:
+            ``DeniedError`` for others; ``InvalidError`` for a query that cannot be answered, naming its field.
+        """
+        return Paged(self, "audit.list", {}, query or Query(), AuditEntry)
 
 
 class ClustersPart(Part):
@@ -1277,6 +1290,7 @@ class Areas:
 
     account: AccountPart
     approvals: ApprovalsPart
+    audit: AuditPart
     clusters: ClustersPart
     events: EventsPart
     jobs: JobsPart
@@ -1298,6 +1312,7 @@ class Areas:
     def _make_areas(self, session: object) -> None:
         self.account = AccountPart(session)
         self.approvals = ApprovalsPart(session)
+        self.audit = AuditPart(session)
         self.clusters = ClustersPart(session)
         self.events = EventsPart(session)
         self.jobs = JobsPart(session)

@@ -223,6 +223,9 @@ class JobFailedError(NeverStopError):
         super().__init__(message, **says)
         self.summary = summary
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*super().__reduce__(), {"summary": self.summary})
+
 
 class ForkError(NeverStopError):
     """An engine is used in a process that was forked from the one that made it. Its threads and connections stayed there."""

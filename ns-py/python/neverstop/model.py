@@ -54,7 +54,13 @@ __all__ = [
     "ApprovalStateUsed",
     "ApprovalStateWaiting",
     "Area",
+    "AuditEntry",
     "AuditId",
+    "AuditOutcome",
+    "AuditOutcomeBegun",
+    "AuditOutcomeDone",
+    "AuditOutcomeFailed",
+    "AuditOutcomeRefused",
     "AvailabilityZone",
     "BundleManifest",
     "BundledFile",
@@ -125,6 +131,7 @@ __all__ = [
     "ExecutionTypeSchedule",
     "Explanation",
     "FailbackOffer",
+    "FieldChange",
     "FieldKind",
     "Finding",
     "FindingSeverity",
@@ -862,6 +869,73 @@ class Area(StrEnum):
     """Users and user groups; what is one's own apart (CON-31)."""
     SETTINGS = "settings"
     """Settings of the product (SET-01)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditEntry(Value):
+    """One entry of the audit trail. It is written before anything is done, gets its outcome after, and is never changed again nor removed."""
+
+    _flat: ClassVar[tuple[str, ...]] = ('outcome',)
+    id: AuditId
+    """Our id; the order of ids is that of time."""
+    at: datetime
+    """When it was begun."""
+    ended_at: datetime | None = None
+    """When it ended; none while it is ``Begun``."""
+    actor: str
+    """Who: the id of an account, or the name that the host vouched for."""
+    role: UserRole | None = None
+    """As what; none when nobody was logged in."""
+    area: Area
+    """In which part of the product."""
+    verb: Verb
+    """By which right."""
+    action: str
+    """What exactly, e.g. ``jobs.confirm``."""
+    object: str = ""
+    """With what: an id; the name of what is yet to be made."""
+    changes: Mapping[str, FieldChange] = _field(default_factory=dict)
+    """The fields that were changed, by their names in the thing's JSON form. Secrets are never among them."""
+    approved_by: str | None = None
+    """Who approved it, where a second person had to (SEC-25)."""
+    outcome: AuditOutcome
+    """How it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditOutcomeBegun(Value):
+    """It was begun, and how it ended is not known: it goes on, or whoever did it died or gave up waiting."""
+
+    outcome: ClassVar[Literal["begun"]] = "begun"
+    _tag: ClassVar[str | None] = "outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditOutcomeDone(Value):
+    """It was done. What a job does from then on is in the job's journal."""
+
+    outcome: ClassVar[Literal["done"]] = "done"
+    _tag: ClassVar[str | None] = "outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditOutcomeRefused(Value):
+    """It was refused, and changed nothing."""
+
+    outcome: ClassVar[Literal["refused"]] = "refused"
+    _tag: ClassVar[str | None] = "outcome"
+    code: str
+    """The code of the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditOutcomeFailed(Value):
+    """It failed."""
+
+    outcome: ClassVar[Literal["failed"]] = "failed"
+    _tag: ClassVar[str | None] = "outcome"
+    code: str
+    """The code of the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -1779,6 +1853,16 @@ class FailbackOffer(Value):
     """When the failover was confirmed."""
     plan_id: PlanId | None = None
     """The plan that protects them in the other direction, once there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FieldChange(Value):
+    """One field of a thing, before and after a change."""
+
+    before: Any
+    """What it was; null when it was not there."""
+    after: Any
+    """What it is; null when it is not there."""
 
 
 class FieldKind(StrEnum):
@@ -4825,6 +4909,8 @@ Action: TypeAlias = (
 """What one task does. This is the executor's whole vocabulary."""
 ApprovalState: TypeAlias = ApprovalStateWaiting | ApprovalStateApproved | ApprovalStateRejected | ApprovalStateUsed
 """How far a request is."""
+AuditOutcome: TypeAlias = AuditOutcomeBegun | AuditOutcomeDone | AuditOutcomeRefused | AuditOutcomeFailed
+"""How an attempt ended."""
 ClusterChange: TypeAlias = ClusterChangeConnected | ClusterChangeDisconnected | ClusterChangeReread | ClusterChangeResource
 """What changed."""
 Comparison: TypeAlias = ComparisonSame | ComparisonDiffers | ComparisonUnknown
