@@ -19,7 +19,7 @@ cp -r tests README.md "$room/"
 export NEVERSTOP_SOURCE="$PWD"
 cd "$room"
 mypy --strict -p neverstop
-mypy --strict tests
+MYPYPATH="$NEVERSTOP_SOURCE" mypy --strict tests
 python -m mypy.stubtest neverstop._native --ignore-disjoint-bases
 pyright --verifytypes neverstop --ignoreexternal | tail -12
 exec pytest -q -p no:cacheprovider -c "$NEVERSTOP_SOURCE/pyproject.toml" --rootdir "$room" "$room/tests" "$@"

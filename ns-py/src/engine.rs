@@ -66,12 +66,17 @@ async fn store(url: &str, world: Option<&World>) -> Result<Arc<dyn Store>> {
         return Ok(in_time_of(opened, world));
     }
     // The URL is not quoted: it may hold a password.
-    let remedy = "give memory:, sqlite:///folder/file.db (four slashes for an absolute path) or postgresql://user@host/database";
+    let remedy =
+        "give memory:, sqlite:///folder/file.db (four slashes for an absolute path) or postgresql://user@host/database";
     Err(bad_config("store", "this is no URL of a store", remedy))
 }
 
 fn key_file(path: &Path) -> Result<KeyFile> {
-    if path.exists() { KeyFile::open(path) } else { KeyFile::create(path) }
+    if path.exists() {
+        KeyFile::open(path)
+    } else {
+        KeyFile::create(path)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -112,7 +117,11 @@ impl Connectors {
 
     async fn providers(&self, connection: &Connection) -> Result<CoreProviders> {
         let unknown = |half: &str, kind: &str| {
-            bad_config(&format!("{half}.kind"), format!("there is no connector {kind}"), "see clusters.connectors()")
+            bad_config(
+                &format!("{half}.kind"),
+                format!("there is no connector {kind}"),
+                "see clusters.connectors()",
+            )
         };
         let (cloud, storage) = (&connection.cloud, &connection.storage);
         let clouds = self.clouds.iter().find(|c| c.platform() == cloud.kind);

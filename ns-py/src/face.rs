@@ -41,18 +41,21 @@ impl Args {
     }
 
     fn providers(&mut self) -> Result<Providers> {
-        self.providers
-            .take()
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, "python.providers", "providers are needed").with_field("providers"))
+        self.providers.take().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "python.providers", "providers are needed").with_field("providers")
+        })
     }
 
     /// Nothing may be left over.
     fn end(self) -> Result<()> {
         match self.named.keys().next() {
             None => Ok(()),
-            Some(name) => Err(
-                Error::new(ErrorKind::Invalid, "python.argument", "the call takes nothing of this name").with_field(name),
-            ),
+            Some(name) => Err(Error::new(
+                ErrorKind::Invalid,
+                "python.argument",
+                "the call takes nothing of this name",
+            )
+            .with_field(name)),
         }
     }
 }
@@ -336,7 +339,12 @@ fn tree(value: &impl serde::Serialize) -> Result<Value> {
 }
 
 fn unknown_kind(kind: ResourceKind) -> Error {
-    Error::new(ErrorKind::Internal, "python.kind", format!("{} cannot be listed", kind.as_str())).with_field("kind")
+    Error::new(
+        ErrorKind::Internal,
+        "python.kind",
+        format!("{} cannot be listed", kind.as_str()),
+    )
+    .with_field("kind")
 }
 
 fn unknown(name: &str) -> Error {
@@ -378,5 +386,9 @@ pub(crate) fn actor(json: &[u8]) -> Result<Actor> {
 #[pyfunction]
 pub(crate) fn verbs() -> Vec<(&'static str, Vec<&'static str>)> {
     let flows = FLOWS.iter().map(|f| (f.name, f.takes.to_vec()));
-    SESSION.iter().map(|v| (v.name, v.takes.to_vec())).chain(flows).collect()
+    SESSION
+        .iter()
+        .map(|v| (v.name, v.takes.to_vec()))
+        .chain(flows)
+        .collect()
 }

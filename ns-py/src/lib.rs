@@ -4,6 +4,7 @@
 //! — classes, types, help — is Python, in `python/neverstop`. Here live what Python cannot do: the runtime that the engine runs on
 //! ([`runtime`]), waiting without the interpreter's lock, and making an engine ([`engine`]).
 
+mod clouds;
 mod engine;
 mod error;
 mod face;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 /// The native half of the package; not to be used directly.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::clouds::clouds_yaml;
     #[pymodule_export]
     use crate::engine::{Engine, Providers, Session, open};
     #[pymodule_export]

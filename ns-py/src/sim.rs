@@ -25,7 +25,9 @@ impl SimWorld {
         if matches!(site, "a" | "b") {
             return Ok(world);
         }
-        Err(PyValueError::new_err(format!("there is no site {site:?}, but \"a\" and \"b\"")))
+        Err(PyValueError::new_err(format!(
+            "there is no site {site:?}, but \"a\" and \"b\""
+        )))
     }
 }
 

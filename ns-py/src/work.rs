@@ -29,7 +29,12 @@ impl Answer {
     /// The JSON form of a value.
     pub(crate) fn json(value: &impl Serialize) -> ns_core::Result<Self> {
         serde_json::to_vec(value).map(Self::Json).map_err(|e| {
-            Error::new(ns_core::ErrorKind::Internal, "python.encode", "the answer has no JSON form").with_source(e)
+            Error::new(
+                ns_core::ErrorKind::Internal,
+                "python.encode",
+                "the answer has no JSON form",
+            )
+            .with_source(e)
         })
     }
 
@@ -128,7 +133,9 @@ pub(crate) fn spawn(work: Work, left: Left, event_loop: Py<PyAny>, deliver: Py<P
         let _waiting = Waiting::begin();
         let mut kept = Some((event_loop, deliver));
         let told = Python::try_attach(|py| {
-            let Some((event_loop, deliver)) = kept.take() else { return };
+            let Some((event_loop, deliver)) = kept.take() else {
+                return;
+            };
             let (answer, exception) = match done.map(|answer| answer.into_python(py)) {
                 Ok(Ok(answer)) => (answer, py.None()),
                 Ok(Err(e)) => (py.None(), e.into_value(py).into_any()),
@@ -146,4 +153,3 @@ pub(crate) fn spawn(work: Work, left: Left, event_loop: Py<PyAny>, deliver: Py<P
         left,
     })
 }
-

@@ -10,6 +10,7 @@
 """
 
 from . import aio, exceptions, model, sim
+from ._connections import ceph, openstack
 from ._query import containing, where
 from ._session import Engine, Session, connect
 from ._sync import Job, Paged
@@ -25,10 +26,12 @@ __all__ = [
     "Secret",
     "Session",
     "aio",
+    "ceph",
     "connect",
     "containing",
     "exceptions",
     "model",
+    "openstack",
     "sim",
     "where",
 ]
