@@ -138,4 +138,14 @@ mod tests {
         assert_eq!(secrets.get("password").unwrap().expose_secret(), "new");
         assert!(secrets.get("Password").is_none() && !secrets.is_empty());
     }
+
+    #[test]
+    fn sec_15_what_is_no_text_is_not_quoted() {
+        let read: Secrets = serde_json::from_str(r#"{"password":"horse-17"}"#).unwrap();
+        assert_eq!(read.get("password").unwrap().expose_secret(), "horse-17");
+        for json in [r#"{"password":["horse-17"]}"#, r#""horse-17""#, r#"{"password":1717}"#] {
+            let error = serde_json::from_str::<Secrets>(json).unwrap_err().to_string();
+            assert!(error.contains("secrets are texts") && !error.contains("17"), "{error}");
+        }
+    }
 }

@@ -359,3 +359,36 @@ impl ProtectionGroups<'_> {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PG-15: as JSON, what is left out stays, and null is said.
+    #[test]
+    fn pg_15_an_interval_that_is_null_is_meant() {
+        let read = |json: &str| {
+            serde_json::from_str::<GroupUpdate>(json)
+                .unwrap()
+                .snapshot_interval_minutes
+        };
+        for (json, said) in [
+            ("{}", None),
+            (r#"{"snapshot_interval_minutes":null}"#, Some(None)),
+            (r#"{"snapshot_interval_minutes":10}"#, Some(Some(10))),
+        ] {
+            assert_eq!(read(json), said, "{json}");
+            let update = GroupUpdate {
+                snapshot_interval_minutes: said,
+                ..GroupUpdate::default()
+            };
+            assert_eq!(read(&serde_json::to_string(&update).unwrap()), said, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_there_is_not_is_refused() {
+        let error = serde_json::from_str::<GroupUpdate>(r#"{"colour":"red"}"#).unwrap_err();
+        assert!(error.to_string().contains("colour"), "{error}");
+    }
+}

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, final
 
+__all__ = ["Engine", "Pending", "Providers", "Session", "SimWorld", "Stream", "clouds_yaml", "open", "stop", "verbs"]
+
 @final
 class Pending:
     def abandon(self) -> None: ...
