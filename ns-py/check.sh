@@ -19,7 +19,7 @@ cp -r tests README.md "$room/"
 export NEVERSTOP_SOURCE="$PWD"
 cd "$room"
 mypy --strict -p neverstop
-MYPYPATH="$NEVERSTOP_SOURCE" mypy --strict tests
-python -m mypy.stubtest neverstop._native --ignore-disjoint-bases
-pyright --verifytypes neverstop --ignoreexternal | tail -12
+MYPYPATH="$NEVERSTOP_SOURCE" mypy --strict tests "$NEVERSTOP_SOURCE/generate.py" "$NEVERSTOP_SOURCE/bench.py"
+python -m mypy.stubtest neverstop._native
+pyright --verifytypes neverstop --ignoreexternal > types.txt || { cat types.txt; exit 1; }
 exec pytest -q -p no:cacheprovider -c "$NEVERSTOP_SOURCE/pyproject.toml" --rootdir "$room" "$room/tests" "$@"

@@ -94,7 +94,7 @@ class AsyncPaged(Generic[T]):
 
     def __init__(self, part: AsyncPart, verb: str, arguments: Mapping[str, object], query: Query, item: Any) -> None:
         self._part, self._verb, self._arguments, self._item = part, verb, arguments, item
-        self.query = query
+        self.query: Query = query
         """What is asked."""
 
     async def page(self, after: str | None = None) -> Listing[T]:
@@ -131,7 +131,7 @@ class AsyncJob:
 
     def __init__(self, session: AsyncSession, id: str) -> None:
         self._session = session
-        self.id = id
+        self.id: str = id
         """Its id."""
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ class Engine:
 
     def __init__(self, native: _native.Engine) -> None:
         self._native = native
-        self.closed = False
+        self.closed: bool = False
         """Whether it was closed."""
         OPEN.add(self)
 
@@ -114,7 +114,7 @@ class Session(Areas):
 
     def __init__(self, engine: Engine, native: _native.Session) -> None:
         self._native = native
-        self.engine = engine
+        self.engine: Engine = engine
         """The engine."""
         self._make_areas(self)
 

@@ -70,7 +70,7 @@ class Paged(Generic[T]):
 
     def __init__(self, part: Part, verb: str, arguments: Mapping[str, object], query: Query, item: Any) -> None:
         self._part, self._verb, self._arguments, self._item = part, verb, arguments, item
-        self.query = query
+        self.query: Query = query
         """What is asked."""
 
     def page(self, after: str | None = None) -> Listing[T]:
@@ -105,7 +105,7 @@ class Job:
 
     def __init__(self, session: Session, id: str) -> None:
         self._session = session
-        self.id = id
+        self.id: str = id
         """Its id."""
 
     def __repr__(self) -> str:

@@ -117,7 +117,7 @@ class Session(AsyncAreas):
 
     def __init__(self, engine: Engine, native: _native.Session) -> None:
         self._native = native
-        self.engine = engine
+        self.engine: Engine = engine
         """The engine."""
         self._make_areas(self)
 
