@@ -235,7 +235,10 @@ static SESSION: &[Verb<Session>] = verbs! {
 
 static ENGINE: &[Verb<Engine>] = verbs! {
     "engine.start"() => |e| e.start();
-    "engine.shutdown"() => |e| async { Ok::<_, Error>(e.shutdown().await) };
+    "engine.shutdown"() => |e| async {
+        e.shutdown().await;
+        Ok::<_, Error>(())
+    };
     "engine.reconnect"() => |e| e.reconnect();
     "engine.install_admin"(id: String, mail: String) => |e| async {
         e.install_admin(&id, &mail).await.map(|password| password.expose_secret().to_owned())

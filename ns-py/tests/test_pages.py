@@ -27,7 +27,7 @@ def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(neverstop.__path__) if m.name != "_native"] + [""])
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(neverstop.__path__) if m.name not in ("_native", "__main__")] + [""])
 def test_what_the_help_shows_is_so(name: str) -> None:
     module = importlib.import_module(f"neverstop.{name}".rstrip("."))
     # As on one page: what a module shows may use what the package has.
