@@ -61,7 +61,7 @@ async fn main() -> Result<()> {
             instances: sample.server_ids(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         })
         .await?;
     let plan = session.plans().suggest(&group.id, &clusters[1]).await?;

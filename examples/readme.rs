@@ -13,7 +13,7 @@ async fn rehearse(store: &Path, seoul: Providers, busan: Providers, instances: V
 
     let group = session.protection_groups().create(GroupRequest {
         name: "shop".into(), description: "the web shop".into(), owner_group_id: "ops".into(), source_cluster: source.id,
-        instances, rpo_minutes: 15, rto_minutes: 30, snapshot_interval_minutes: None,
+        instances, rpo_minutes: 15, rto_minutes: 30, snapshot_interval: None,
     }).await?;
     let plan = session.plans().suggest(&group.id, &target.id).await?; // same names on the other side; change what you like
     let (plan, mirroring) = session.plans().create(plan).await?;

@@ -421,7 +421,7 @@ async fn protect(
             instances,
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         })
         .await?;
     let mut plan = session.plans().suggest(&group.id, &target.id).await?;

@@ -200,7 +200,9 @@ def read_types() -> dict[str, list[Struct | Enum | str]]:
     types: dict[str, list[Struct | Enum | str]] = {}
     files = [f for p in PLACES for f in ([CORE / p] if (CORE / p).is_file() else sorted((CORE / p).rglob("*.rs")))]
     for file in files:
-        lines = file.read_text().split("#[cfg(test)]\nmod tests")[0].splitlines()
+        # An attribute on several lines is one.
+        whole = re.sub(r"#\[serde\(\n.*?\)\]", lambda m: re.sub(r"\s*\n\s*", " ", m[0]), file.read_text(), flags=re.S)
+        lines = whole.split("#[cfg(test)]\nmod tests")[0].splitlines()
         for at, line in enumerate(lines):
             where = f"{file.name}:{at + 1}"
             made: Struct | Enum | str | None = None

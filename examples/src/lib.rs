@@ -105,7 +105,7 @@ pub fn show(told: &Explanation) {
 fn print(event: &Event) {
     match event {
         Event::Transition { from, to, .. } => println!("  {from} -> {to}"),
-        Event::Planned { phase, graph } => println!("  planned {phase:?}: {} tasks", graph.tasks.len()),
+        Event::Planned { phase, graph, .. } => println!("  planned {phase:?}: {} tasks", graph.tasks.len()),
         Event::Progress { task, percent, message } => {
             let percent = percent.map_or(String::new(), |p| format!(" {p} %"));
             println!("  {task}: {message}{percent}");

@@ -11,7 +11,7 @@ import neverstop
 import pytest
 from neverstop import UNSET, Secret, _values, model
 
-from conftest import Site
+from conftest import Site, group_request
 
 
 def there_and_back(value: object, of: object) -> object:
@@ -62,14 +62,13 @@ def test_alternatives_are_told_apart() -> None:
 
 
 def test_pg_15_a_field_left_out_is_left_and_none_is_meant(site: Site) -> None:
-    request = dataclasses.replace(neverstop.GroupRequest(
-        name="g", owner_group_id="ops", source_cluster=site.source.id, instances=site.servers, rpo_minutes=60, rto_minutes=30
-    ), snapshot_interval_minutes=20)
+    every = neverstop.SnapshotInterval(every=20, unit=neverstop.IntervalUnit.MINUTES)
+    request = dataclasses.replace(group_request(site.source, site.servers), rpo_minutes=60, snapshot_interval=every)
     group = site.dr.protection_groups.create(request)
     update = site.dr.protection_groups.update
-    assert neverstop.GroupUpdate().snapshot_interval_minutes is UNSET
-    assert update(group, neverstop.GroupUpdate(name="h"))[0].snapshot_interval_minutes == 20
-    assert update(group, neverstop.GroupUpdate(snapshot_interval_minutes=None))[0].snapshot_interval_minutes is None
+    assert neverstop.GroupUpdate().snapshot_interval is UNSET
+    assert update(group, neverstop.GroupUpdate(name="h"))[0].snapshot_interval == every
+    assert update(group, neverstop.GroupUpdate(snapshot_interval=None))[0].snapshot_interval is None
 
 
 def test_times_have_a_zone() -> None:

@@ -409,7 +409,7 @@ impl Teller {
     pub async fn operate(&mut self, job: &JobId, operation: JobOperation) {
         let request = OperationRequest {
             reason: "the story wants it".to_owned(),
-            instances: BTreeSet::new(),
+            ..Default::default()
         };
         for session in self.world.sessions() {
             let asked = self

@@ -467,7 +467,7 @@ async fn protect(
         instances: servers,
         rpo_minutes: 15,
         rto_minutes: 30,
-        snapshot_interval_minutes: None,
+        snapshot_interval: None,
     };
     let group = session.protection_groups().create(request).await?;
     let mut plan = session.plans().suggest(&group.id, &clusters[1]).await?;

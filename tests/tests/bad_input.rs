@@ -120,7 +120,7 @@ impl World {
             instances: self.sample.server_ids(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         };
         self.session.protection_groups().create(request).await
     }

@@ -11,21 +11,23 @@
 mod life_kit;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use life_kit::{Recorder, World};
 use ns_core::engine::{DOCUMENTS, LogLevel, SettingsUpdate, reread};
 use ns_core::journal::{Event, JobView, verify};
 use ns_core::license::{LicensePolicy, LicensePublicKey, PRODUCT, payload, sealed};
 use ns_core::model::{
-    ClusterId, ConnectionSettings, DayOfMonth, EventArea, EventCode, ExecutionType, ForceRight, Half, JobId,
+    ClusterId, ConnectionSettings, DayOfMonth, EventArea, EventCode, ExecutionType, ForceRight, GroupId, Half, JobId,
     JobOperation, JobState, JobSummary, KeyReference, Language, LicenseClaims, ProductUuid, Query, Recurrence,
-    ReplicationMode, ResultCode, Severity, Timetable, UserRole, WeekOfMonth, Weekday,
+    ReplicationMode, ResultCode, Severity, SnapshotInterval, Timetable, UserRole, WeekOfMonth, Weekday,
 };
 use ns_core::ports::{Clock, Message, SequentialIds, Sink};
+use ns_core::report::RecoveryReport;
 use ns_core::sealing::{FixedKeys, HostKey, Secrets};
 use ns_core::session::{
-    ClusterRequest, Connection, HalfConnection, JobRequest, OperationRequest, ReprotectRequest, ScheduleRequest,
-    SubscriptionRequest, UserGroupRequest, UserRequest, UserUpdate, VolumeMetadataRequest,
+    ClusterRequest, Connection, GroupUpdate, HalfConnection, JobRequest, OperationRequest, ReprotectRequest,
+    ScheduleRequest, SubscriptionRequest, UserGroupRequest, UserRequest, UserUpdate, VolumeMetadataRequest,
 };
 use ns_core::sim::{Effect, Fault, Part, SimClock, SimWorld};
 use ns_core::store::{JournalLine, Store};
@@ -66,13 +68,30 @@ fn state(view: &JobView, hash: &str) -> Value {
     })
 }
 
+/// How what was kept of a field reads now.
+type Reads = fn(&Value) -> Value;
+
+/// Fields that have another name now: the old one, the new one, and how it reads.
+const RENAMED: &[(&str, &str, Reads)] = &[(
+    "snapshot_interval_minutes",
+    "snapshot_interval",
+    |minutes| match minutes {
+        Value::Null => Value::Null,
+        minutes => json!({"every": minutes, "unit": "minutes"}),
+    },
+)];
+
 /// Everything that was kept is there now, and the same; there may be more.
 fn keeps(kept: &Value, now: &Value, at: &str) -> Result<(), String> {
     match (kept, now) {
-        (Value::Object(kept), Value::Object(now)) => kept.iter().try_for_each(|(key, value)| match now.get(key) {
-            Some(found) => keeps(value, found, &format!("{at}.{key}")),
-            None if value.is_null() => Ok(()),
-            None => Err(format!("{at}.{key} is gone")),
+        (Value::Object(kept), Value::Object(now)) => kept.iter().try_for_each(|(key, value)| {
+            let at = format!("{at}.{key}");
+            match (now.get(key), RENAMED.iter().find(|(was, ..)| was == key)) {
+                (Some(found), _) => keeps(value, found, &at),
+                (None, Some((_, is, reads))) => keeps(&reads(value), now.get(*is).unwrap_or(&Value::Null), &at),
+                (None, None) if value.is_null() => Ok(()),
+                (None, None) => Err(format!("{at} is gone")),
+            }
         }),
         (Value::Array(kept), Value::Array(now)) if kept.len() == now.len() => kept
             .iter()
@@ -162,6 +181,32 @@ fn documents_of_earlier_versions_are_read() {
     assert!(missing.is_empty(), "no file has a document of these kinds: {missing:?}");
 }
 
+/// RES-03: what a report of an earlier version says, written by this one, is still what its job's journal speaks of.
+#[test]
+fn reports_of_earlier_versions_verify() {
+    let (mut reports, mut known) = (BTreeSet::new(), BTreeSet::new());
+    for folder in folders() {
+        for (_, path) in files(&folder.join("journals"), ".state.json") {
+            let state = parse(&fs::read_to_string(path).unwrap());
+            known.extend(state["report_digest"].as_str().map(str::to_owned));
+        }
+        let path = folder.join("documents/report.jsonl");
+        for line in fs::read_to_string(path).unwrap_or_default().lines() {
+            let report = RecoveryReport::from_json(&parse(line)["body"].to_string()).unwrap();
+            let digest = digest(&SHA256, report.json().unwrap().as_bytes());
+            reports.insert(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>());
+        }
+    }
+    // Not of every report is the journal kept, nor of every journal the report: of so many both are.
+    let verified = reports.intersection(&known).count();
+    assert!(
+        verified >= 9,
+        "{verified} of {} reports, {} journals",
+        reports.len(),
+        known.len()
+    );
+}
+
 /// The comparison above can fail.
 #[test]
 fn what_is_lost_is_noticed() {
@@ -178,6 +223,22 @@ fn what_is_lost_is_noticed() {
         json!({"a": {"b": [1, {"c": "x"}]}, "none": 3}),
     ] {
         assert!(keeps(&kept, &bad, "").is_err(), "{bad}");
+    }
+    let (number, none) = (
+        json!({"snapshot_interval_minutes": 30}),
+        json!({"snapshot_interval_minutes": null}),
+    );
+    let of = |every, unit| json!({"snapshot_interval": {"every": every, "unit": unit}});
+    assert_eq!(keeps(&number, &of(30, "minutes"), ""), Ok(()));
+    assert_eq!(keeps(&none, &json!({"snapshot_interval": null}), ""), Ok(()));
+    for (kept, bad) in [
+        (&number, of(31, "minutes")),
+        (&number, of(30, "months")),
+        (&number, json!({"snapshot_interval": null})),
+        (&number, json!({})),
+        (&none, of(30, "minutes")),
+    ] {
+        assert!(keeps(kept, &bad, "").is_err(), "{kept} {bad}");
     }
 }
 
@@ -309,12 +370,31 @@ async fn until(world: &World, job: &JobId, state: JobState) {
     }
 }
 
+/// The group gets another interval of recovery points. Nobody makes them: no engine is started.
+async fn every(world: &World, group: &GroupId, interval: Option<SnapshotInterval>) {
+    let update = GroupUpdate {
+        snapshot_interval: Some(interval),
+        ..Default::default()
+    };
+    world.session().protection_groups().update(group, update).await.unwrap();
+}
+
 /// Protect, a point, drills: paused, extended, not cleaned up and tried again, left; one for later that is moved and deleted; one
 /// that is cancelled; orders of another node; the end of protection.
 async fn drills() -> World {
     let (world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
     let (session, faults) = (world.session(), world.sim.faults());
     let jobs = session.jobs();
+    for interval in [
+        Some(SnapshotInterval::minutes(10)),
+        Some(SnapshotInterval::hours(6)),
+        Some(SnapshotInterval::days(1)),
+        Some(SnapshotInterval::weeks(2)),
+        Some(SnapshotInterval::months(1)),
+        None,
+    ] {
+        every(&world, &group, interval).await;
+    }
     session.points().create(&group).await.unwrap();
     world.finish_all().await;
     for recurrence in [
@@ -451,6 +531,7 @@ async fn come_home(world: &World, failover: &JobId, give_up: Option<ForceRight>)
 
 async fn planned_failover_and_failback() -> World {
     let (world, group, plan) = World::of(ReplicationMode::Journal, 2).await;
+    every(&world, &group, Some(SnapshotInterval::minutes(30))).await;
     let job = world.session().jobs().create(JobRequest::failover(group, plan)).await;
     let job = job.unwrap();
     world.succeeded(&job).await;

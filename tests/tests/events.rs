@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use life_kit::World;
 use ns_core::model::{
     EventArea, EventCode, EventId, ForceRight, GroupId, Is, JobId, JobOperation, JobState, Language, PlanId,
-    ProductEvent, Query, Recurrence, ReplicationMode, Severity, Subscription, Timetable, UserRole,
+    ProductEvent, Query, Recurrence, ReplicationMode, Severity, SnapshotInterval, Subscription, Timetable, UserRole,
 };
 use ns_core::ports::{Clock, Message, Sink};
 use ns_core::session::{
@@ -386,7 +386,7 @@ async fn open_08_a_point_that_is_skipped() {
     world.engine.start().await.unwrap();
     let session = world.session();
     let often = GroupUpdate {
-        snapshot_interval_minutes: Some(Some(10)),
+        snapshot_interval: Some(Some(SnapshotInterval::minutes(10))),
         ..Default::default()
     };
     session.protection_groups().update(&group, often).await.unwrap();

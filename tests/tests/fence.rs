@@ -325,7 +325,7 @@ async fn two_groups() -> (World, Vec<(GroupId, PlanId)>) {
             instances: instances.to_vec(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         };
         let group = session.protection_groups().create(request).await.unwrap();
         let plan = session.plans().suggest(&group.id, &target).await.unwrap();

@@ -339,7 +339,7 @@ async fn pg_19_pg_20_plan_26_the_guards_of_an_update_change_nothing() {
         instances: vec![out.clone()],
         rpo_minutes: 15,
         rto_minutes: 30,
-        snapshot_interval_minutes: None,
+        snapshot_interval: None,
     };
     let other = groups.create(other).await.unwrap();
     let before = (group_of(&world, &group).await, plan_of(&world, &plan).await);
@@ -405,7 +405,7 @@ async fn a_group_and_its_plan_from_the_beginning_to_the_end() {
         ("shop", world.sample.server_ids())
     );
     assert_eq!(
-        (found.rpo_minutes, found.rto_minutes, found.snapshot_interval_minutes),
+        (found.rpo_minutes, found.rto_minutes, found.snapshot_interval),
         (15, 30, None)
     );
     let of_group = Query::default().equal("group_id", group.as_str());

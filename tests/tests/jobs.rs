@@ -14,7 +14,7 @@ use ns_core::ports::Clock;
 use ns_core::session::{JobRequest, JobUpdate, OperationRequest};
 use ns_core::sim::{Effect, Fault, Part};
 use ns_core::{Actor, Error, ErrorKind, Session};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const MODE: ReplicationMode = ReplicationMode::Snapshot;
@@ -84,7 +84,7 @@ impl Asked {
     async fn of(self, session: &Session, job: &JobId, at: jiff::Timestamp) -> Result<Option<JobState>, Error> {
         let request = OperationRequest {
             reason: "the table says so".into(),
-            instances: BTreeSet::new(),
+            ..Default::default()
         };
         let jobs = session.jobs();
         match self {

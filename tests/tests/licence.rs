@@ -122,7 +122,7 @@ impl Shop {
             instances: instances.iter().map(|n| ids[*n].clone()).collect(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         };
         Ok(self.session().protection_groups().create(request).await?.id)
     }

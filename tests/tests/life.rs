@@ -8,7 +8,7 @@ use ns_core::journal::DecisionKind;
 use ns_core::model::{ForceRight, JobOperation, JobState, ReplicationMode, Resource, ResultCode};
 use ns_core::ports::Clock;
 use ns_core::provider::Role;
-use ns_core::session::JobRequest;
+use ns_core::session::{JobRequest, OperationRequest};
 use ns_core::sim::{Effect, Fault, Part, SimClock};
 use ns_core::store::BreakWhen;
 use std::collections::BTreeSet;
@@ -299,6 +299,9 @@ enum Story {
     DrillAndRollback,
     FailoverAndRollback,
     FailoverAndConfirm,
+    /// Both servers are recovered again from an older point before (SM-67).
+    OtherPointAndRollback,
+    OtherPointAndConfirm,
 }
 
 /// Plays a story, with the engine dying at its `n`th commit; how many commits were made, or none if it died. Two servers:
@@ -312,6 +315,22 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
     };
     let booted = boots(&world);
     let handed_back = matches!(story, Story::FailoverAndRollback);
+    let mut other = None;
+    if matches!(story, Story::OtherPointAndRollback | Story::OtherPointAndConfirm) {
+        let points = world
+            .session()
+            .points()
+            .list(&group, &Default::default())
+            .await
+            .unwrap()
+            .items;
+        other = Some(OperationRequest {
+            reason: "the newest data is damaged".into(),
+            instances: world.sample.server_ids().into_iter().collect(),
+            point: Some(points[0].id.clone()),
+        });
+    }
+    let twice = 1 + usize::from(other.is_some());
     let request = match story {
         Story::DrillAndRollback => JobRequest::drill(group, plan),
         _ => JobRequest::failover(group, plan),
@@ -323,7 +342,7 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
     }
     let mut died = false;
     let end = match story {
-        Story::FailoverAndConfirm => JobOperation::Confirm,
+        Story::FailoverAndConfirm | Story::OtherPointAndConfirm => JobOperation::Confirm,
         _ => JobOperation::Rollback,
     };
     let story = format!("{story:?} with death at {death:?}");
@@ -342,6 +361,22 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
         }
         match summary.state {
             JobState::Finished => break,
+            JobState::Completed if other.is_some() => {
+                let asked = world.session().jobs().view(&job).await.unwrap();
+                let request = other.take().filter(|_| asked.from_other_points().is_empty());
+                if let Some(request) = request {
+                    let retry = JobOperation::Retry;
+                    if world
+                        .session()
+                        .jobs()
+                        .operate(&job, retry, request.clone())
+                        .await
+                        .is_err()
+                    {
+                        other = Some(request);
+                    }
+                }
+            }
             // The answer may be lost with the engine; what was asked is in the journal, or is asked again.
             _ => drop(world.session().jobs().operate(&job, end, Default::default()).await),
         }
@@ -350,7 +385,7 @@ async fn play(story: Story, death: Option<(u64, BreakWhen)>) -> Option<u64> {
     assert_eq!(state, JobState::Finished, "{story}");
     if end == JobOperation::Confirm {
         let servers = world.sim.inventory("b").instances.len();
-        assert_eq!(servers, world.sample.servers.len(), "{story}: each server once");
+        assert_eq!(servers, twice * world.sample.servers.len(), "{story}: each server once");
     } else {
         world.same_but_for_writes(&before, &story);
     }
@@ -417,4 +452,16 @@ async fn virtual_time_passes() {
     let begin = clock.now();
     clock.sleep(std::time::Duration::from_secs(3600)).await;
     assert!(clock.now().duration_since(begin).as_secs() >= 3600);
+}
+
+/// SM-67 under deaths.
+#[tokio::test]
+async fn sm_67_every_commit_of_a_retry_from_another_point_and_its_rollback_may_be_lost() {
+    sweep(Story::OtherPointAndRollback, BreakWhen::Before).await;
+}
+
+/// SM-67 under deaths.
+#[tokio::test]
+async fn sm_67_every_commit_of_a_retry_from_another_point_and_its_confirm_may_be_the_last() {
+    sweep(Story::OtherPointAndConfirm, BreakWhen::After).await;
 }

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use lab_openstack_kit::{Scene, fact, known, openstack, until};
 use ns_core::model::{
     CloudId, ClusterChange, ClusterId, DataPoint, GroupId, Instance, InstanceMapping, JobId, Learned, PlanChangePart,
-    PlanId, PlanStatus, Query, RecoveryPlan, RecoveryPoint, Resource, ResourceKind, ResultCode, SyncState,
+    PlanId, PlanStatus, Query, RecoveryPlan, RecoveryPoint, Resource, ResourceKind, ResultCode, SnapshotInterval,
+    SyncState,
 };
 use ns_core::provider::{CloudProvider, Spec};
 use ns_core::session::{ClusterRequest, GroupRequest, JobRequest};
@@ -785,7 +786,7 @@ async fn protect(w: &mut World, protected: &Protected, prepared: &Prepared) -> R
         instances: protected.servers.clone(),
         rpo_minutes: 15,
         rto_minutes: 30,
-        snapshot_interval_minutes: Some(POINTS_EVERY_MINUTES),
+        snapshot_interval: Some(SnapshotInterval::minutes(POINTS_EVERY_MINUTES)),
     };
     let group = w.session.protection_groups().create(request).await?.id;
     let mut request = w.session.plans().suggest(&group, &w.clusters[1]).await?;

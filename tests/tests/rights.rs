@@ -142,7 +142,7 @@ impl Things {
                     instances: self.world.sample.server_ids(),
                     rpo_minutes: 15,
                     rto_minutes: 30,
-                    snapshot_interval_minutes: None,
+                    snapshot_interval: None,
                 };
                 vec![("create", s.protection_groups().create(request).await.map(drop))]
             }

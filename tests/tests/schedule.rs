@@ -2,17 +2,21 @@
 
 mod life_kit;
 
+use jiff::tz::TimeZone;
 use life_kit::World;
-use ns_core::model::{GroupId, JobSummary, ProtectionGroup, Query, RecoveryPoint, ReplicationMode};
+use ns_core::ErrorKind;
+use ns_core::engine::SettingsUpdate;
+use ns_core::model::{GroupId, JobSummary, ProtectionGroup, Query, RecoveryPoint, ReplicationMode, SnapshotInterval};
 use ns_core::ports::Clock;
+use ns_core::session::GroupUpdate;
 use ns_core::store::{Store, Write};
 use std::time::Duration;
 
 /// As if the group had been made with this interval.
-async fn every(world: &World, group: &GroupId, minutes: u32) {
+async fn every(world: &World, group: &GroupId, interval: SnapshotInterval) {
     let record = world.store.get("group", group.as_str()).await.unwrap().unwrap();
     let mut changed: ProtectionGroup = serde_json::from_str(&record.body).unwrap();
-    changed.snapshot_interval_minutes = Some(minutes);
+    changed.snapshot_interval = Some(interval);
     let put = Write::Put {
         kind: record.kind,
         id: record.id,
@@ -44,11 +48,11 @@ fn minutes_between(points: &[RecoveryPoint]) -> Vec<i64> {
 
 /// SCH-06: every so many minutes.
 #[tokio::test]
-async fn rep_07_rep_12_plan_17_points_are_made_by_interval_and_the_oldest_go() {
+async fn sch_06_rep_07_rep_12_plan_17_points_are_made_by_interval_and_the_oldest_go() {
     let (world, group, _) = World::new(ReplicationMode::Snapshot).await;
     world.engine.start().await.unwrap();
     let by_hand = made(&world).await.len();
-    every(&world, &group, 10).await;
+    every(&world, &group, SnapshotInterval::minutes(10)).await;
     world.clock.sleep(Duration::from_secs(3600)).await;
     let jobs = made(&world).await.len() - by_hand;
     assert!((6..=7).contains(&jobs), "{jobs} in an hour");
@@ -83,7 +87,7 @@ async fn rep_07_rep_12_plan_17_points_are_made_by_interval_and_the_oldest_go() {
 async fn open_08_a_due_point_waits_for_the_one_before() {
     let (world, group, _) = World::new(ReplicationMode::Snapshot).await;
     world.engine.start().await.unwrap();
-    every(&world, &group, 10).await;
+    every(&world, &group, SnapshotInterval::minutes(10)).await;
     // Nothing arrives at the Target any more.
     world.sim.mirror_daemon("b", false);
     let before = made(&world).await.len();
@@ -98,4 +102,96 @@ async fn open_08_a_due_point_waits_for_the_one_before() {
     world.clock.sleep(Duration::from_secs(700)).await;
     assert!(made(&world).await.len() - before >= 2, "and then it goes on");
     world.engine.shutdown().await;
+}
+
+/// SCH-07, REP-12: every so many hours.
+#[tokio::test]
+async fn sch_07_rep_12_points_every_two_hours() {
+    let (world, group, _) = World::of(ReplicationMode::Snapshot, 1).await;
+    world.engine.start().await.unwrap();
+    let by_hand = made(&world).await.len();
+    every(&world, &group, SnapshotInterval::hours(2)).await;
+    world.clock.sleep(Duration::from_secs(10 * 3600)).await;
+    world.finish_all().await;
+    let jobs = made(&world).await.len() - by_hand;
+    assert!((5..=6).contains(&jobs), "{jobs} in ten hours");
+    for gap in minutes_between(&points(&world, &group).await) {
+        assert!((119..=121).contains(&gap), "{gap} minutes between two points");
+    }
+    world.engine.shutdown().await;
+}
+
+/// SCH-09, REP-12, OPEN-09: every month, at the same moment of each; and one at once, since the month's slot had begun.
+#[tokio::test]
+async fn sch_09_rep_12_open_09_points_every_month() {
+    const LOOK: i64 = 3600;
+    let (world, group, _) = World::of(ReplicationMode::Snapshot, 1).await;
+    world.engine.start().await.unwrap();
+    // Three months need not be looked at every minute.
+    let seldom = SettingsUpdate::new()
+        .with("watch_interval", LOOK.unsigned_abs())
+        .with("lease", 600);
+    world.session().settings().update(&seldom).await.unwrap();
+    let by_hand = made(&world).await.len();
+    every(&world, &group, SnapshotInterval::months(1)).await;
+    let begun = world.clock.now();
+    world.clock.sleep(Duration::from_secs(92 * 24 * 3600)).await;
+    world.finish_all().await;
+    let mut times: Vec<_> = made(&world).await.into_iter().map(|j| j.created_at).collect();
+    times.sort_unstable();
+    let mut times = times.split_off(by_hand);
+    let at_once = times.remove(0).duration_since(begun).as_secs();
+    assert!((0..=LOOK).contains(&at_once), "the first came after {at_once} s");
+    assert_eq!(times.len(), 3, "{times:?}");
+    let first = times[0].to_zoned(TimeZone::UTC);
+    assert!(first.day() <= 28, "{first}");
+    for (n, time) in (0..).zip(&times) {
+        let month = first.checked_add(jiff::Span::new().months(n)).unwrap().timestamp();
+        let late = time.duration_since(month).as_secs();
+        assert!(
+            (-LOOK..=LOOK).contains(&late),
+            "{time} is not the moment of the month that {first} is"
+        );
+    }
+    world.engine.shutdown().await;
+}
+
+/// OPEN-08, CON-35, PG-15: the interval of a group is changed with its unit; one that is out of range is refused and changes nothing.
+#[tokio::test]
+async fn open_08_con_35_pg_15_the_interval_of_a_group_is_changed() {
+    let (world, group, _) = World::of(ReplicationMode::Snapshot, 1).await;
+    let session = world.session();
+    let groups = session.protection_groups();
+    let to = |interval| GroupUpdate {
+        snapshot_interval: Some(interval),
+        ..Default::default()
+    };
+    for interval in [
+        Some(SnapshotInterval::hours(1)),
+        Some(SnapshotInterval::days(1)),
+        Some(SnapshotInterval::weeks(52)),
+        Some(SnapshotInterval::months(12)),
+        None,
+        Some(SnapshotInterval::minutes(10)),
+    ] {
+        let (changed, _) = groups.update(&group, to(interval)).await.unwrap();
+        assert_eq!(changed.snapshot_interval, interval);
+        assert_eq!(groups.get(&group).await.unwrap(), changed);
+    }
+    let before = world.store.get("group", group.as_str()).await.unwrap();
+    for (interval, message) in [
+        (SnapshotInterval::minutes(9), "9 minutes are out of range"),
+        (SnapshotInterval::hours(0), "0 hours are out of range"),
+        (SnapshotInterval::days(367), "367 days are out of range"),
+        (SnapshotInterval::weeks(53), "53 weeks are out of range"),
+        (SnapshotInterval::months(13), "13 months are out of range"),
+    ] {
+        let error = groups.update(&group, to(Some(interval))).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code(), error.field(), error.message()),
+            (ErrorKind::Invalid, "group.range", Some("snapshot_interval"), message)
+        );
+        assert!(error.remedy().is_some());
+        assert_eq!(world.store.get("group", group.as_str()).await.unwrap(), before);
+    }
 }

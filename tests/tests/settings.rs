@@ -229,7 +229,7 @@ async fn open_20_job_53_so_many_groups_at_once() {
         instances: vec![ids[2].clone()],
         rpo_minutes: 15,
         rto_minutes: 30,
-        snapshot_interval_minutes: None,
+        snapshot_interval: None,
     };
     let second = session.protection_groups().create(second).await.unwrap().id;
     let target = session.clusters().by_name("site-b").await.unwrap().unwrap().id;

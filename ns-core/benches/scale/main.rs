@@ -155,6 +155,7 @@ fn compile(request: &PlanRequest, inventory: &Inventory, instances: &BTreeSet<ns
         home: None,
         isolated: false,
         suffix: "x",
+        prefix: "",
     })
     .unwrap();
     let what = format!("failover of {} instances: {} tasks", instances.len(), graph.tasks.len());
@@ -238,7 +239,7 @@ async fn measure() {
         instances: members.clone(),
         rpo_minutes: 15,
         rto_minutes: 30,
-        snapshot_interval_minutes: None,
+        snapshot_interval: None,
     };
     let group = session.protection_groups().create(group).await.unwrap();
     row("a group of 10,000 instances", start.elapsed(), least);

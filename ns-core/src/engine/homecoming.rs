@@ -213,7 +213,14 @@ fn handed_over(view: &JobView) -> BTreeSet<CloudId> {
 /// The offer to protect the recovered instances in the other direction.
 fn offer(inner: &Inner, view: &JobView, frozen: &Frozen, recovered: &BTreeSet<&CloudId>) -> FailbackOffer {
     let made = |key: String| Some(view.output(&TaskKey::new(key))?.handle.as_ref()?.id.clone());
-    let (group, mut plan) = part(inner, frozen, recovered);
+    let others = view.from_other_points();
+    // What runs from a point is a clone: nothing of it replicates.
+    let replicated = recovered
+        .iter()
+        .copied()
+        .filter(|id| !others.contains_key(id))
+        .collect();
+    let (group, mut plan) = part(inner, frozen, &replicated);
     let moved = handed_over(view);
     plan.volumes.retain(|id, _| moved.contains(id));
     if recovered.len() < frozen.group.instances.len() {

@@ -4,6 +4,7 @@
 use super::fences::to_be_fenced;
 use super::given_up;
 use super::homecoming;
+use super::other_point::{Choice, Chosen};
 use super::planner::Planner;
 use super::records::{VolumeEpoch, kinds, put};
 use super::reporting::{self, Names};
@@ -17,8 +18,8 @@ use crate::model::{
     RecoveryPoint, ResourceKind, TaskKey, Work,
 };
 use crate::planning::{
-    self, Action, FENCE, RecoveryData, RecoveryInputs, TaskGraph, plan_fence, plan_open, plan_point, plan_protect,
-    plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
+    self, Action, FENCE, ImageRef, RecoveryData, RecoveryInputs, TaskGraph, plan_fence, plan_open, plan_point,
+    plan_protect, plan_prune, plan_recovery, plan_undo, plan_unfence, plan_unprotect,
 };
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
@@ -39,21 +40,14 @@ impl Planner<'_> {
         operation: JobOperation,
         asked: Option<JobOperation>,
         events: &mut Vec<Event>,
-        only: &BTreeSet<CloudId>,
+        (choice, chosen): (&Choice, Option<&Chosen>),
     ) -> Result<TaskGraph> {
         let view = self.view;
         if kind == PhaseKind::Rollback && view.frozen.is_none() {
             // Without its inputs it has done nothing that could be undone.
             return Ok(TaskGraph::default());
         }
-        let frozen = view.frozen.as_deref().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Refused,
-                "job.inputs",
-                "the job's inputs could not be frozen when it was queued",
-            )
-            .with_remedy("see the notes of the job, and make a new one")
-        })?;
+        let frozen = self.frozen()?;
         tracing::info!(job = %view.id, ?kind, %operation, "planning");
         match (kind, asked) {
             (PhaseKind::Run, _) => match &view.work {
@@ -94,9 +88,16 @@ impl Planner<'_> {
                     plan_unprotect(&plan, &retention::remains(&self.inner.records(), plan_id).await?)
                 }
             },
-            (PhaseKind::Retry, _) => view.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(only)),
+            (PhaseKind::Retry, _) => match chosen {
+                Some(chosen) => self.plan_other_point(chosen, events).await,
+                None => view.remaining(&[PhaseKind::Run, PhaseKind::Retry], Some(&choice.instances)),
+            },
             (PhaseKind::Rollback, Some(JobOperation::RetryRollback)) => view.remaining(&[PhaseKind::Rollback], None),
-            (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => view.remaining(&[PhaseKind::Confirm], None),
+            (PhaseKind::Confirm, Some(JobOperation::RetryConfirm)) => {
+                let mut graph = view.remaining(&[PhaseKind::Confirm], None)?;
+                self.leave_what_is_gone(frozen, &mut graph, events).await;
+                Ok(graph)
+            }
             (PhaseKind::Rollback, _) => {
                 let decision = self.decision_of(events, DecisionKind::Rollback);
                 let prefix = view.prefix("undo");
@@ -142,6 +143,37 @@ impl Planner<'_> {
             graph.tasks.extend(homecoming.tasks);
         }
         Ok(graph)
+    }
+
+    /// A volume that was deleted on both sides since the confirm began cannot be protected again, and must not keep the confirm from
+    /// ending: its plan tells that it is missing. While a side does not answer nothing is taken for gone.
+    async fn leave_what_is_gone(&self, frozen: &Frozen, graph: &mut TaskGraph, events: &mut Vec<Event>) {
+        let (source, target) = (&frozen.group.source_cluster, &frozen.plan.target_cluster);
+        let (Ok(source), Ok(target)) = (self.inner.providers(source), self.inner.providers(target)) else {
+            return;
+        };
+        let mut gone = BTreeSet::new();
+        for task in graph.tasks.values() {
+            let (Action::Ship { image, .. } | Action::AwaitArrival { image, .. }) = &task.action else {
+                continue;
+            };
+            let ImageRef::Replica(id) = image else { continue };
+            let absent = |found: Result<Option<_>>| matches!(found, Ok(None));
+            if absent(source.storage.find_replica(id).await) && absent(target.storage.find_replica(id).await) {
+                gone.insert(task.key.clone());
+                if let (Action::AwaitArrival { .. }, Some(volume)) = (&task.action, &task.volume) {
+                    events.push(Event::Noted {
+                        code: "confirm.volume_gone".to_owned(),
+                        message: format!("volume {volume} exists on neither side any more: it is not protected again"),
+                    });
+                }
+            }
+        }
+        graph.tasks.retain(|key, _| !gone.contains(key));
+        for task in graph.tasks.values_mut() {
+            task.after.retain(|key| !gone.contains(key));
+            task.order.retain(|key| !gone.contains(key));
+        }
     }
 
     /// The writes that go with the begin of a confirm: what it is about to remove can be chosen no more.
@@ -241,6 +273,7 @@ impl Planner<'_> {
             home: homecoming::homeward(&frozen.plan, originals.as_ref()),
             isolated: d.job_type == JobType::Drill,
             suffix: &suffix,
+            prefix: "",
         })
     }
 
@@ -376,7 +409,7 @@ impl Planner<'_> {
 
     /// The Source cannot be shown to have stopped: only an operator's right lets the job go on. The decision is journalled
     /// with what is known of the loss. Gives the epoch of the forced promotion.
-    async fn force(
+    pub(super) async fn force(
         &self,
         d: &JobDefinition,
         frozen: &Frozen,
@@ -511,7 +544,10 @@ impl Planner<'_> {
                 .iter()
                 .map(|(id, s)| format!("instance {id}: {s:?}"))
                 .collect(),
-            DecisionKind::ForcePromote | DecisionKind::CutOff | DecisionKind::GiveUpCopies => Vec::new(),
+            DecisionKind::ForcePromote
+            | DecisionKind::CutOff
+            | DecisionKind::GiveUpCopies
+            | DecisionKind::OtherPoint => Vec::new(),
         }
     }
 }

@@ -3,17 +3,17 @@
 //! would be done. Facts are read here and in `phases`; nothing outside is changed.
 
 use super::Inner;
+use super::other_point::{self, Choice, Chosen};
 use super::runner::{noted, pause};
 use crate::journal::{DecisionKind, Entry, Event, Frozen, JobView, PhaseKind};
 use crate::machine::{self, Facts, TimerKind, Transition, Trigger};
-use crate::model::{CloudId, JobId, JobOperation, JobState, JobType, Work};
+use crate::model::{JobId, JobOperation, JobState, JobType, Work};
 use crate::planning::TaskGraph;
 #[cfg(feature = "planted")]
 use crate::planted;
 use crate::ports::with_deadline;
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,14 +43,14 @@ impl Planner<'_> {
         self.view.work.recovery().map_or(JobType::Failover, |d| d.job_type)
     }
 
-    /// What a trigger does. `reason` is kept with decisions; `only` is for `retry`.
+    /// What a trigger does. `reason` is kept with decisions.
     pub(crate) async fn turn(
         &self,
         trigger: Trigger,
         facts: &Facts,
         actor: &str,
         reason: String,
-        only: &BTreeSet<CloudId>,
+        choice: &Choice,
     ) -> Result<Turn> {
         let view = self.view;
         let t = machine::step(view.state, view.operation, &trigger, facts)?;
@@ -59,6 +59,7 @@ impl Planner<'_> {
             Trigger::Operation(operation) => Some(operation),
             _ => None,
         };
+        let chosen = self.chosen(asked, choice).await?;
         if t.next == JobState::Clearing
             && t.operation != JobOperation::Confirm
             && let (Some(job), _) = self.inner.fencing(&view.id).await?
@@ -80,35 +81,38 @@ impl Planner<'_> {
         };
         if let Some(kind) = decision {
             let facts = self.decision_facts(kind);
-            let id = format!("{}-{}", view.id, view.position + 1);
-            events.push(Event::Decided {
-                decision: id,
-                kind,
-                operator: actor.to_owned(),
-                reason,
-                facts,
-            });
+            events.push(self.said(kind, actor, &reason, facts));
+        }
+        if let Some(chosen) = &chosen {
+            events.push(self.said(DecisionKind::OtherPoint, actor, &reason, other_point::facts(chosen)));
+            writes.push(chosen.kept.clone());
         }
         events.push(self.transition(&t, actor));
         if let Some(kind) = plan {
+            let other = chosen.as_ref().map(|c| c.other.clone());
+            let planned = |graph| Event::Planned {
+                phase: kind,
+                graph,
+                other,
+            };
             // Planning reads clouds, and one that takes the question and never answers must not hold the job for ever.
             let limit = self.inner.settings().boot_limit;
-            let planning = self.plan_patiently(kind, t.operation, asked, &mut events, only);
+            let planning = self.plan_patiently(kind, t.operation, asked, &mut events, (choice, chosen.as_ref()));
             match with_deadline(&*self.inner.clock, limit, "planning", planning).await {
                 #[cfg(feature = "planted")]
                 Ok(mut graph) => {
                     planted::rewrite(view, kind, &mut graph);
-                    events.push(Event::Planned { phase: kind, graph });
+                    events.push(planned(graph));
                 }
                 #[cfg(not(feature = "planted"))]
-                Ok(graph) => events.push(Event::Planned { phase: kind, graph }),
+                Ok(graph) => events.push(planned(graph)),
                 // The job still takes its way to a report, which says why nothing was done.
                 Err(e) if kind == PhaseKind::Run && !self.dry_run => events.push(noted("job.plan", &e)),
                 // A clean-up that cannot be planned is not begun.
                 Err(e) => return Err(e),
             }
             if kind == PhaseKind::Confirm {
-                writes = self.given_up().await?;
+                writes.extend(self.given_up().await?);
             }
         }
         Ok(Turn {
@@ -126,12 +130,12 @@ impl Planner<'_> {
         operation: JobOperation,
         asked: Option<JobOperation>,
         events: &mut Vec<Event>,
-        only: &BTreeSet<CloudId>,
+        choice: (&Choice, Option<&Chosen>),
     ) -> Result<TaskGraph> {
         let (known, began) = (events.clone(), self.inner.clock.now());
         let mut failures = 0;
         loop {
-            match self.plan(kind, operation, asked, events, only).await {
+            match self.plan(kind, operation, asked, events, choice).await {
                 Err(e) if e.kind().is_transient() && !self.dry_run => {
                     let spent = self.inner.clock.now().duration_since(began).unsigned_abs();
                     if spent >= PATIENCE {
@@ -145,6 +149,29 @@ impl Planner<'_> {
                 result => return result,
             }
         }
+    }
+
+    /// What an operator says with an operation.
+    fn said(&self, kind: DecisionKind, operator: &str, reason: &str, facts: Vec<String>) -> Event {
+        Event::Decided {
+            decision: format!("{}-{}", self.view.id, self.view.position + 1),
+            kind,
+            operator: operator.to_owned(),
+            reason: reason.to_owned(),
+            facts,
+        }
+    }
+
+    /// The inputs that the job is done with.
+    pub(super) fn frozen(&self) -> Result<&Frozen> {
+        self.view.frozen.as_deref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                "job.inputs",
+                "the job's inputs could not be frozen when it was queued",
+            )
+            .with_remedy("see the notes of the job, and make a new one")
+        })
     }
 
     pub(super) fn transition(&self, t: &Transition, actor: &str) -> Event {

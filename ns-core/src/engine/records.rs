@@ -246,17 +246,24 @@ impl Records {
 
     /// All of a kind that pass `keep`.
     pub(crate) async fn all<T: DeserializeOwned>(&self, kind: &str, keep: impl Fn(&T) -> bool) -> Result<Vec<T>> {
-        let (mut kept, mut after) = (Vec::new(), None::<String>);
+        let mut kept = Vec::new();
+        let take = |value| {
+            if keep(&value) {
+                kept.push(value);
+            }
+        };
+        self.each(kind, take).await?;
+        Ok(kept)
+    }
+
+    /// Reads all of a kind in the order of their ids, without ever having more than a few hundred at hand.
+    pub(crate) async fn each<T: DeserializeOwned>(&self, kind: &str, mut take: impl FnMut(T)) -> Result<()> {
+        let mut after = None::<String>;
         loop {
             let records = self.store.list(kind, after.as_deref(), 200).await?;
-            let Some(last) = records.last() else { return Ok(kept) };
+            let Some(last) = records.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            for r in &records {
-                let value: T = serde_json::from_str(&r.body).map_err(|e| unreadable(kind, &r.id, e))?;
-                if keep(&value) {
-                    kept.push(value);
-                }
-            }
+            records.iter().map(read).try_for_each(|value| value.map(&mut take))?;
         }
     }
 

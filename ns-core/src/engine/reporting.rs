@@ -104,7 +104,7 @@ fn instance(view: &JobView, id: CloudId, state: InstanceRecoveryState) -> Instan
             .and_then(|f| f.inventory.instances.get(&id))
             .map_or_else(|| id.to_string(), |i| i.name.clone()),
         target_id: view
-            .output(&TaskKey::new(format!("server/{id}")))
+            .output(&view.newest(&format!("server/{id}")))
             .and_then(|o| o.handle.as_ref())
             .map(|h| h.id.clone()),
         state,
@@ -125,6 +125,11 @@ fn volumes(view: &JobView) -> Vec<VolumePart> {
         return Vec::new();
     };
     let point = frozen.point.as_ref().map(|p| p.taken_at);
+    let others = view.from_other_points();
+    let other = |volume: &CloudId| {
+        let users = (frozen.inventory.instances.values()).filter(|i| i.volume_ids.contains(volume));
+        users.filter_map(|i| others.get(&i.id)).map(|o| o.taken_at).min()
+    };
     let states = view.instances();
     let wanted = |id: &CloudId| states.get(id).is_some_and(|s| *s != InstanceRecoveryState::Excluded);
     frozen
@@ -147,9 +152,12 @@ fn volumes(view: &JobView) -> Vec<VolumePart> {
                 name: volume.name.clone(),
                 size_gib: volume.size_gib,
                 instances: users.filter(|i| wanted(&i.id)).map(|i| i.name.clone()).collect(),
-                recovered: view.output(&TaskKey::new(format!("volume/{}", volume.id))).is_some(),
+                recovered: view.output(&view.newest(&format!("volume/{}", volume.id))).is_some(),
                 // After a hand-over nothing was written between the demotion and the promotion.
-                data_point: point.or(demoted).or(promote.and_then(|t| t.output.synced_to)),
+                data_point: other(&volume.id)
+                    .or(point)
+                    .or(demoted)
+                    .or(promote.and_then(|t| t.output.synced_to)),
                 source_wrote_until: demoted.or(view.started_at),
             }
         })

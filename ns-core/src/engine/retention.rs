@@ -184,8 +184,13 @@ async fn in_use(inner: &Inner, group: &GroupId) -> Result<BTreeSet<PointId>> {
         if let Some(DataPoint::SpecificSnapshot { point_id }) = job.work.recovery().map(|d| &d.data_point) {
             used.insert(point_id.clone());
         }
-        let frozen = inner.view(&job.id).await?.frozen;
-        used.extend(frozen.and_then(|f| f.point.as_ref().map(|p| p.id.clone())));
+        let view = inner.view(&job.id).await?;
+        used.extend(view.frozen.and_then(|f| f.point.as_ref().map(|p| p.id.clone())));
+        used.extend(
+            view.phases
+                .iter()
+                .filter_map(|p| Some(p.other.as_ref()?.point_id.clone())),
+        );
     }
     Ok(used)
 }

@@ -7,13 +7,14 @@
 use super::effect::{self, Attempt, Progress};
 use super::journal_writer::JournalWriter;
 use super::lease::{self, JobLease};
+use super::other_point::Choice;
 use super::planner::Planner;
 use super::records::kinds;
 use super::remote::Order;
 use super::{Inner, measure, outcome, remote};
 use crate::journal::{Due, Event, TaskOutput, TaskResult, TaskStatus};
 use crate::machine::{self, Facts, Removal, TimerKind, Trigger};
-use crate::model::{CloudId, JobDefinition, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
+use crate::model::{JobDefinition, JobId, JobOperation, JobState, JobSummary, JobType, TaskKey, Work};
 use crate::planning::{Action, Side};
 use crate::planted::{self, Bug};
 use crate::ports::with_deadline;
@@ -22,7 +23,7 @@ use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,11 +44,12 @@ pub(crate) struct Command {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// An operation of the state machine. `reason` is kept with decisions; `instances` and `point` are for `retry`.
+    /// An operation of the state machine. `reason` is kept with decisions.
     Operate {
         operation: JobOperation,
         reason: String,
-        instances: BTreeSet<CloudId>,
+        #[serde(flatten)]
+        choice: Choice,
     },
     /// Move the rollback timer by minutes.
     Extend { minutes: u32 },
@@ -241,7 +243,7 @@ impl Runner {
                 return self.queue().await.map(|()| true);
             }
             return self
-                .take(Trigger::Timer(timer), "engine", String::new(), &BTreeSet::new())
+                .take(Trigger::Timer(timer), "engine", String::new(), &Choice::default())
                 .await
                 .map(|()| true);
         }
@@ -257,7 +259,7 @@ impl Runner {
                         Trigger::Operation(JobOperation::Run),
                         "engine",
                         String::new(),
-                        &BTreeSet::new(),
+                        &Choice::default(),
                     )
                     .await?;
                     return Ok(true);
@@ -270,7 +272,7 @@ impl Runner {
             JobState::Running | JobState::Canceling | JobState::Clearing => {
                 if let Some(trigger) = view.phase_end(!self.running.is_empty()) {
                     super::touched::relearn_touched(&self.inner, view).await;
-                    self.take(trigger, "engine", String::new(), &BTreeSet::new()).await?;
+                    self.take(trigger, "engine", String::new(), &Choice::default()).await?;
                     return Ok(true);
                 }
                 self.start_tasks().await
@@ -385,7 +387,7 @@ impl Runner {
             let ask = Ask::Operate {
                 operation,
                 reason: format!("failover {} of the same group", self.journal.view.id),
-                instances: BTreeSet::new(),
+                choice: Choice::default(),
             };
             let actor = "engine".to_owned();
             // Whether it was done shows in the drill's state, which is looked at again.
@@ -417,13 +419,13 @@ impl Runner {
     }
 
     /// Takes the transition of a trigger, with the plan that belongs to the state it leads to.
-    async fn take(&mut self, trigger: Trigger, actor: &str, reason: String, only: &BTreeSet<CloudId>) -> Result<()> {
+    async fn take(&mut self, trigger: Trigger, actor: &str, reason: String, choice: &Choice) -> Result<()> {
         let mut tries = 0;
         let t = loop {
             let facts = self.facts().await?;
             let turn = self
                 .planner()
-                .turn(trigger, &facts, actor, reason.clone(), only)
+                .turn(trigger, &facts, actor, reason.clone(), choice)
                 .await?;
             let points = !turn.writes.is_empty();
             match self.journal.append(turn.events, turn.writes).await {
@@ -672,11 +674,8 @@ impl Runner {
             Ask::Operate {
                 operation,
                 reason,
-                instances,
-            } => {
-                self.take(Trigger::Operation(operation), actor, reason, &instances)
-                    .await
-            }
+                choice,
+            } => self.take(Trigger::Operation(operation), actor, reason, &choice).await,
             Ask::Extend { minutes } => {
                 if !machine::EXTENSION_MINUTES.contains(&minutes) {
                     return Err(Error::new(

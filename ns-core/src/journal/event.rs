@@ -2,14 +2,14 @@
 
 use crate::ErrorRecord;
 use crate::model::{
-    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, OwnerGroupId, ProtectionGroup,
+    ClearOperation, CloudId, Flavor, Inventory, JobId, JobOperation, JobState, OwnerGroupId, PointId, ProtectionGroup,
     RecoveryPlan, RecoveryPoint, ReplicationId, ResultCode, StorageRef, TaskKey, Work,
 };
 use crate::planning::TaskGraph;
 use crate::provider::{Handle, Mark};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of a journal, opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,22 @@ pub enum DecisionKind {
     Confirm,
     /// To throw away copies that diverged, so that they follow the other side again.
     GiveUpCopies,
+    /// To recover instances again, from another recovery point (SM-67).
+    OtherPoint,
+}
+
+/// What a retry recovers from another recovery point than the job's (SM-67). What was recovered of these instances before is set
+/// aside: it is stopped and stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherPoint {
+    /// The point.
+    pub point_id: PointId,
+    /// The moment whose data it holds.
+    pub taken_at: Timestamp,
+    /// The instances.
+    pub instances: BTreeSet<CloudId>,
+    /// Those of them that had been recovered before.
+    pub aside: BTreeSet<CloudId>,
 }
 
 /// What a task made or found.
@@ -182,6 +198,9 @@ pub enum Event {
         phase: PhaseKind,
         /// The graph.
         graph: TaskGraph,
+        /// For a retry from another recovery point.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other: Option<OtherPoint>,
     },
     /// An operator decided something that can lose data or leave things behind.
     Decided {

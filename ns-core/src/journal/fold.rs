@@ -1,6 +1,6 @@
 //! The fold: what a journal says, as one value.
 
-use super::event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
+use super::event::{DecisionKind, Entry, Event, Frozen, OtherPoint, PhaseKind, TaskOutput, TaskResult};
 use crate::model::{
     ClearOperation, CloudId, InstanceRecoveryState, JobId, JobOperation, JobState, JobSummary, OwnerGroupId,
     ResultCode, TaskKey, Work,
@@ -111,6 +111,8 @@ pub struct Phase {
     pub kind: PhaseKind,
     /// The graph.
     pub graph: TaskGraph,
+    /// For a retry from another recovery point.
+    pub other: Option<OtherPoint>,
 }
 
 /// Everything the journal says of a job.
@@ -291,12 +293,12 @@ impl JobView {
                 self.deadline = *deadline;
             }
             Event::DeadlineMoved { deadline, .. } => self.deadline = Some(*deadline),
-            Event::Planned { phase, graph } => {
+            Event::Planned { phase, graph, other } => {
                 for key in graph.tasks.keys() {
                     self.tasks.insert(key.clone(), TaskState::NEW);
                 }
-                let (kind, graph) = (*phase, graph.clone());
-                self.phases.push(Arc::new(Phase { kind, graph }));
+                let (kind, graph, other) = (*phase, graph.clone(), other.clone());
+                self.phases.push(Arc::new(Phase { kind, graph, other }));
             }
             Event::Decided {
                 decision,
@@ -468,7 +470,7 @@ impl JobView {
         users.into_iter().map(state).collect()
     }
 
-    fn excludes(&self, id: &CloudId) -> bool {
+    pub(crate) fn excludes(&self, id: &CloudId) -> bool {
         self.work.recovery().is_some_and(|d| d.exclude.contains(id))
     }
 

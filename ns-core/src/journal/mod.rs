@@ -13,6 +13,6 @@ mod resolve;
 
 pub(crate) use chain::digest;
 pub use chain::{Chain, verify, verify_to};
-pub use event::{DecisionKind, Entry, Event, Frozen, PhaseKind, TaskOutput, TaskResult};
+pub use event::{DecisionKind, Entry, Event, Frozen, OtherPoint, PhaseKind, TaskOutput, TaskResult};
 pub use fold::{Decided, JobView, Phase, TaskState, TaskStatus};
-pub use next::Due;
+pub use next::{Due, beside};

@@ -1,12 +1,13 @@
 //! What a job comes to next, as its journal stands: which tasks may begin, which never will, when a graph has ended and which
 //! one follows. Pure: the runner asks here and does it; the model check of the recovery job asks here as well.
 
-use super::event::{Event, Frozen, PhaseKind};
+use super::event::{Event, Frozen, OtherPoint, PhaseKind};
 use super::fold::{JobView, TaskStatus};
 use crate::machine::{Facts, Transition, Trigger};
 use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, JobType, ResultCode, TaskKey};
-use crate::planning::{Action, Side, Task, TaskGraph, plan_confirm, plan_undo};
+use crate::planning::{Action, Done, Side, Task, TaskGraph, plan_confirm, plan_undo};
 use crate::planted::{self, Bug};
+use crate::provider::CreatedKind;
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +120,31 @@ impl JobView {
         format!("{word}{}", self.phases.len())
     }
 
+    /// Which recovery from another point took the place of a task that was planned at this place (SM-67).
+    fn replaced(&self, place: usize, task: &Task) -> Option<&OtherPoint> {
+        let later = self.phases.iter().skip(place + 1).filter_map(|p| p.other.as_ref());
+        let mut replacing = later.filter(|o| !task.instances.is_empty() && task.instances.is_subset(&o.instances));
+        replacing.next()
+    }
+
+    /// The instances that run from another recovery point than the job's (SM-67).
+    #[must_use]
+    pub fn from_other_points(&self) -> BTreeMap<&CloudId, &OtherPoint> {
+        let all = self.phases.iter().filter_map(|p| p.other.as_ref());
+        all.flat_map(|other| other.instances.iter().map(move |id| (id, other)))
+            .collect()
+    }
+
+    /// The key that the newest recovery has for what the first one calls `key`, as in `server/…` or `volume/…`.
+    #[must_use]
+    pub fn newest(&self, key: &str) -> TaskKey {
+        let others = (self.phases.iter().enumerate().rev()).filter(|(_, p)| p.other.is_some());
+        let mut keys = others
+            .map(|(place, phase)| (TaskKey::new(format!("{}{key}", beside(place))), phase))
+            .filter(|(key, phase)| phase.graph.tasks.contains_key(key));
+        keys.next().map_or_else(|| TaskKey::new(key), |(key, _)| key)
+    }
+
     /// The instances that were recovered.
     #[must_use]
     pub fn recovered(&self) -> BTreeSet<CloudId> {
@@ -136,10 +162,11 @@ impl JobView {
     /// `Refused` when nothing of the chosen instances is left to do.
     pub fn remaining(&self, kinds: &[PhaseKind], only: Option<&BTreeSet<CloudId>>) -> Result<TaskGraph> {
         let mut graph = TaskGraph::default();
-        let phases = self.phases.iter().filter(|p| kinds.contains(&p.kind));
-        for task in phases.flat_map(|p| p.graph.tasks.values()) {
+        let phases = (self.phases.iter().enumerate()).filter(|(_, p)| kinds.contains(&p.kind));
+        for (place, task) in phases.flat_map(|(n, p)| p.graph.tasks.values().map(move |t| (n, t))) {
             let chosen = only.is_none_or(|o| o.is_empty() || !task.instances.is_disjoint(o));
-            if chosen && self.status(&task.key) != TaskStatus::Done {
+            let left = self.status(&task.key) != TaskStatus::Done && self.replaced(place, task).is_none();
+            if chosen && left {
                 graph.tasks.insert(task.key.clone(), task.clone());
             }
         }
@@ -188,16 +215,43 @@ impl JobView {
     /// # Errors
     /// As [`plan_confirm`] and [`plan_undo`].
     pub fn plan_confirm(&self, frozen: &Frozen, recovered: &BTreeSet<CloudId>, decision: &str) -> Result<TaskGraph> {
-        let done = self.done();
-        let mut graph = plan_confirm(&self.id, &done, recovered, &self.prefix("confirm"))?;
-        let lost: Vec<_> = done
-            .into_iter()
-            .filter(|d| !d.task.instances.is_empty() && d.task.instances.is_disjoint(recovered))
-            .collect();
+        let mut places: BTreeMap<&TaskKey, usize> = BTreeMap::new();
+        for (place, phase) in self.phases.iter().enumerate() {
+            for key in phase.graph.tasks.keys() {
+                places.entry(key).or_insert(place);
+            }
+        }
+        // A try that failed before another point was taken leaves its server, volumes and promotions; networks and tenants are used
+        // on.
+        let failed_before = |task: &Task| {
+            let place = places.get(&task.key).copied().unwrap_or(usize::MAX);
+            let replaced = place < usize::MAX
+                && self
+                    .replaced(place, task)
+                    .is_some_and(|o| task.instances.is_disjoint(&o.aside));
+            replaced
+                && match &task.action {
+                    Action::Create { spec, .. } => spec.kind() == CreatedKind::Server,
+                    // The instance has a successor, and is not started beside it.
+                    Action::StopServer { .. } => false,
+                    _ => true,
+                }
+        };
+        let is_lost = |d: &Done<'_>| {
+            !d.task.instances.is_empty() && (d.task.instances.is_disjoint(recovered) || failed_before(d.task))
+        };
+        let (lost, kept): (Vec<_>, Vec<_>) = self.done().into_iter().partition(is_lost);
+        let mut graph = plan_confirm(&self.id, &kept, recovered, &self.prefix("confirm"))?;
         let undo = plan_undo(&self.id, &frozen.plan, &lost, &self.prefix("undo"), decision)?;
         graph.tasks.extend(undo.tasks);
         Ok(graph)
     }
+}
+
+/// What the keys of a recovery from another point begin with, by its place among the graphs of the job.
+#[must_use]
+pub fn beside(place: usize) -> String {
+    format!("beside{place}/")
 }
 
 #[cfg(test)]
@@ -265,6 +319,7 @@ mod tests {
             Event::Planned {
                 phase: PhaseKind::Run,
                 graph,
+                other: None,
             },
         );
         let done = || TaskResult::Done {
@@ -279,7 +334,14 @@ mod tests {
             "it does not wait for what is done"
         );
         let phase = PhaseKind::Retry;
-        append(&mut view, Event::Planned { phase, graph });
+        append(
+            &mut view,
+            Event::Planned {
+                phase,
+                graph,
+                other: None,
+            },
+        );
         ends(&mut view, &demote, done());
 
         let all = view.done();

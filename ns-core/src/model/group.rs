@@ -1,6 +1,6 @@
 //! Protection groups: instances that are protected and recovered together.
 
-use super::{CloudId, ClusterId, GroupId, OwnerGroupId};
+use super::{CloudId, ClusterId, GroupId, OwnerGroupId, SnapshotInterval};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,13 @@ pub struct ProtectionGroup {
     pub rpo_minutes: u32,
     /// Recovery time objective in minutes (OPEN-07).
     pub rto_minutes: u32,
-    /// How often a recovery point is made, in minutes; none means by hand only (OPEN-08: 10 or more).
-    pub snapshot_interval_minutes: Option<u32>,
+    /// How often a recovery point is made; none means by hand only (REP-12, OPEN-08).
+    #[serde(
+        default,
+        alias = "snapshot_interval_minutes",
+        deserialize_with = "SnapshotInterval::stored"
+    )]
+    pub snapshot_interval: Option<SnapshotInterval>,
     /// When it was registered.
     pub registered_at: Timestamp,
     /// When it was changed last.

@@ -6,6 +6,7 @@ use super::CloudId;
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// What a thing has in one of its fields.
@@ -325,62 +326,118 @@ impl<T> IntoIterator for Listing<T> {
     }
 }
 
-/// Answers a query from a list that is at hand. With the order of ids, entries are to come in it.
+/// Answers a query from a list that is at hand.
 ///
 /// # Errors
 /// `Invalid`, naming the field of the query: a page out of range, a field that there is not, a value that is none of the field,
 /// a beginning that no part gave.
 pub fn answer<'a, T: Queryable + Clone>(all: impl Iterator<Item = &'a T>, query: &Query) -> Result<Listing<T>> {
-    if !(1..=1000).contains(&query.page.limit) {
-        return Err(invalid("page.limit", "limit", "a page holds 1 to 1000 entries")
-            .with("value", query.page.limit)
-            .with_remedy("ask for fewer at a time and go on where the part before ended"));
-    }
-    let conditions: Vec<_> = query.filter.iter().map(|c| checked::<T>(c)).collect::<Result<_>>()?;
-    let keys: Vec<_> = query
-        .sort
-        .iter()
-        .map(|key| Ok((field::<T>(&key.field, "sort")?, key.descending)))
-        .collect::<Result<_>>()?;
-    let name = T::FIELDS.iter().find(|f| f.name == "name");
-    let found = |thing: &&T| {
-        let meets = conditions.iter().all(|(field, is)| holds(&(field.of)(thing), is));
-        meets
-            && query
-                .search
-                .as_ref()
-                .is_none_or(|text| thing.query_id() == text || name.is_some_and(|name| (name.of)(thing).contains(text)))
-    };
-    let mut kept: Vec<&T> = all.filter(found).collect();
-    let total = kept.len();
-    let after = query.page.after.as_deref();
-    let order = |a: &T, b: &T| {
-        let by_keys = keys.iter().map(|(field, descending)| {
-            let order = (field.of)(a).order(&(field.of)(b));
-            if *descending { order.reverse() } else { order }
-        });
-        by_keys
-            .fold(Ordering::Equal, Ordering::then)
-            .then_with(|| a.query_id().cmp(b.query_id()))
-    };
-    if !keys.is_empty() {
-        kept.sort_unstable_by(|a, b| order(a, b));
-    }
-    let from = match after {
-        None => 0,
-        Some(id) if keys.is_empty() => kept.partition_point(|thing| thing.query_id() <= id),
-        Some(place) => {
-            let place = Place::read(place, keys.len())?;
-            kept.partition_point(|thing| place.is_at_or_behind(*thing, &keys))
-        }
-    };
-    let more = kept.len() > from + query.page.limit;
-    let items: Vec<T> = kept.into_iter().skip(from).take(query.page.limit).cloned().collect();
-    let next = items.last().filter(|_| more).map(|last| match keys.is_empty() {
-        true => last.query_id().to_owned(),
-        false => Place::of(last, &keys).write(),
-    });
+    let mut answer = Answer::<T, &T>::new(query)?;
+    all.for_each(|thing| answer.offer(thing));
+    let Listing { items, total, next } = answer.end();
+    let items = items.into_iter().cloned().collect();
     Ok(Listing { items, total, next })
+}
+
+/// An answer in the making, for lists that are too long to be at hand as a whole: things are offered one by one, in whatever order,
+/// and of those only about as many are kept as the part holds.
+pub(crate) struct Answer<'q, T: 'static, H = T> {
+    query: &'q Query,
+    conditions: Vec<(&'static Field<T>, &'q Is)>,
+    keys: Vec<(&'static Field<T>, bool)>,
+    /// Where the part before ended.
+    after: Option<Place>,
+    total: usize,
+    kept: Vec<H>,
+}
+
+impl<'q, T: Queryable, H: Borrow<T>> Answer<'q, T, H> {
+    /// Begins to answer.
+    ///
+    /// # Errors
+    /// Those of [`answer`].
+    pub(crate) fn new(query: &'q Query) -> Result<Self> {
+        if !(1..=1000).contains(&query.page.limit) {
+            return Err(invalid("page.limit", "limit", "a page holds 1 to 1000 entries")
+                .with("value", query.page.limit)
+                .with_remedy("ask for fewer at a time and go on where the part before ended"));
+        }
+        let conditions = query.filter.iter().map(|c| checked::<T>(c)).collect::<Result<_>>()?;
+        let keys: Vec<_> = query
+            .sort
+            .iter()
+            .map(|key| Ok((field::<T>(&key.field, "sort")?, key.descending)))
+            .collect::<Result<_>>()?;
+        let after = query.page.after.as_deref();
+        Ok(Self {
+            query,
+            conditions,
+            after: after.map(|place| Place::read(place, keys.len())).transpose()?,
+            keys,
+            total: 0,
+            kept: Vec::new(),
+        })
+    }
+
+    /// Counts a thing if it is asked for, and keeps it as long as it may be of this part.
+    pub(crate) fn offer(&mut self, thing: H) {
+        if !self.asks_for(thing.borrow()) {
+            return;
+        }
+        self.total += 1;
+        let told = |place: &Place| place.is_at_or_behind(thing.borrow(), &self.keys);
+        if self.after.as_ref().is_some_and(told) {
+            return;
+        }
+        self.kept.push(thing);
+        // Seldom enough that the sorting costs little.
+        if self.kept.len() >= 2 * self.enough() {
+            self.cut();
+        }
+    }
+
+    /// The part.
+    pub(crate) fn end(mut self) -> Listing<H> {
+        self.cut();
+        let more = self.kept.len() > self.query.page.limit;
+        self.kept.truncate(self.query.page.limit);
+        let last = self.kept.last().filter(|_| more);
+        let next = last.map(|last| Place::of(last.borrow(), &self.keys).write());
+        Listing {
+            items: self.kept,
+            total: self.total,
+            next,
+        }
+    }
+
+    /// One more than the part holds, which tells that there is a next.
+    const fn enough(&self) -> usize {
+        self.query.page.limit + 1
+    }
+
+    fn cut(&mut self) {
+        let keys = &self.keys;
+        let order = |a: &T, b: &T| {
+            let by_keys = keys.iter().map(|(field, descending)| {
+                let order = (field.of)(a).order(&(field.of)(b));
+                if *descending { order.reverse() } else { order }
+            });
+            by_keys
+                .fold(Ordering::Equal, Ordering::then)
+                .then_with(|| a.query_id().cmp(b.query_id()))
+        };
+        self.kept.sort_unstable_by(|a, b| order(a.borrow(), b.borrow()));
+        self.kept.truncate(self.enough());
+    }
+
+    fn asks_for(&self, thing: &T) -> bool {
+        let named = |text: &str| {
+            let name = T::FIELDS.iter().find(|f| f.name == "name");
+            thing.query_id() == text || name.is_some_and(|name| (name.of)(thing).contains(text))
+        };
+        self.conditions.iter().all(|(field, is)| holds(&(field.of)(thing), is))
+            && self.query.search.as_deref().is_none_or(named)
+    }
 }
 
 type Keys<T> = [(&'static Field<T>, bool)];
@@ -407,12 +464,19 @@ impl Place {
         }
     }
 
-    /// JSON, so that no separator has to be forbidden in names.
-    fn write(&self) -> String {
-        serde_json::json!([self.keys, self.id]).to_string()
+    /// In the order of ids it is the last id. Else JSON, so that no separator has to be forbidden in names.
+    fn write(self) -> String {
+        match self.keys.is_empty() {
+            true => self.id,
+            false => serde_json::json!([self.keys, self.id]).to_string(),
+        }
     }
 
     fn read(text: &str, keys: usize) -> Result<Self> {
+        if keys == 0 {
+            let id = text.to_owned();
+            return Ok(Self { keys: Vec::new(), id });
+        }
         match serde_json::from_str::<(Vec<Option<String>>, String)>(text) {
             Ok((found, id)) if found.len() == keys => Ok(Self { keys: found, id }),
             _ => Err(
@@ -633,6 +697,42 @@ mod tests {
     }
 
     proptest! {
+        /// A part is the same whether the list is at hand or comes thing by thing, in whatever order it comes, and little more than the
+        /// part is kept while it comes.
+        #[test]
+        fn ui_04_a_list_need_not_be_at_hand(
+            (all, mixed) in any_things().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+            limit in 1_usize..5,
+            part in 0_usize..5,
+            keys in proptest::collection::vec((0_usize..5, any::<bool>()), 0..3),
+            size in proptest::option::of(0_u64..4),
+        ) {
+            let mut query = Query::default();
+            if let Some(size) = size {
+                query = query.with("size", Is::AtLeast(size.to_string()));
+            }
+            for (key, descending) in keys {
+                let field = Thing::FIELDS[key].name;
+                query = if descending { query.sort_descending(field) } else { query.sort(field) };
+            }
+            let whole = answer(all.iter(), &query.clone().limit(1000)).unwrap().items;
+            let Some(expected) = whole.chunks(limit).nth(part) else { return Ok(()) };
+            if let Some(last) = part.checked_sub(1).and_then(|before| whole.chunks(limit).nth(before)?.last()) {
+                let before = answer(whole.iter(), &query.clone().limit(whole.iter().position(|t| t == last).unwrap() + 1));
+                query = query.after(before.unwrap().next.unwrap());
+            }
+            let query = query.limit(limit);
+            let mut coming = Answer::<Thing>::new(&query).unwrap();
+            for thing in mixed {
+                coming.offer(thing);
+                prop_assert!(coming.kept.len() < 2 * (limit + 1));
+            }
+            let found = coming.end();
+            prop_assert_eq!(&found.items[..], expected);
+            prop_assert_eq!(found.total, whole.len());
+            prop_assert_eq!(found.next.is_some(), (part + 1) * limit < whole.len());
+        }
+
         /// Whatever is taken away between two parts, what stays is told once.
         #[test]
         fn ui_04_parts_join_to_the_whole(

@@ -4,9 +4,10 @@
 //! [`Action`] is carried out, retried and recorded is the executor's business (`engine`).
 //!
 //! The shapes: [`TaskGraph`] in `graph`; `recovery` makes drills and failovers, `protect` makes initial mirroring,
-//! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms, `home` adds what failback needs to all of
+//! recovery points and their end, `undo` makes rollbacks, `confirm` makes confirms, `beside` makes recoveries from another point, `home` adds what failback needs to all of
 //! them; `step` shows a graph before it is run, `forecast` says how long it will take.
 
+mod beside;
 mod confirm;
 mod fence;
 mod forecast;
@@ -21,6 +22,7 @@ mod step;
 mod tests;
 mod undo;
 
+pub use beside::{plan_beside, without_network};
 pub use confirm::plan_confirm;
 pub use fence::{plan_fence, plan_open, plan_unfence};
 pub use forecast::{ActionKind, Forecast, History, Span, forecast};

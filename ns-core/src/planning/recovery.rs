@@ -70,6 +70,8 @@ pub struct RecoveryInputs<'a> {
     pub isolated: bool,
     /// Makes names of this drill differ from those of others; short.
     pub suffix: &'a str,
+    /// What the keys of volumes and servers begin with: nothing, or what a [recovery beside another](super::plan_beside) says.
+    pub prefix: &'a str,
 }
 
 /// Plans a drill or a failover.
@@ -106,7 +108,7 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
         let mut order = first;
         if mapping.boot_delay_seconds > 0 {
             let delay = graph.add(
-                format!("delay/{id}"),
+                format!("{}delay/{id}", inputs.prefix),
                 Action::Delay {
                     seconds: mapping.boot_delay_seconds,
                 },
@@ -248,7 +250,7 @@ fn server(graph: &mut TaskGraph, inputs: &Lookup<'_>, instance: &Instance) -> Re
         metadata: instance.metadata.clone(),
         user_data: instance.user_data.clone(),
     };
-    let server = networks::create(graph, format!("server/{}", instance.id), spec, after);
+    let server = networks::create(graph, format!("{}server/{}", inputs.prefix, instance.id), spec, after);
     let mut last = server.clone();
     if !mapping.boot {
         let stop = Action::StopServer {
@@ -256,7 +258,7 @@ fn server(graph: &mut TaskGraph, inputs: &Lookup<'_>, instance: &Instance) -> Re
             server: Ref::OutputOf(server.clone()),
             was_running: false,
         };
-        last = graph.add(format!("stay-off/{}", instance.id), stop, [&server]);
+        last = graph.add(format!("{}stay-off/{}", inputs.prefix, instance.id), stop, [&server]);
     }
     for task in &extras {
         graph.needed_by(task, &instance.id);
@@ -307,7 +309,7 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &Lookup<'_>, id: &CloudId) ->
                 snapshot: VAULT_BASE.to_owned(),
             };
             let fence = fence(graph, inputs);
-            let task = graph.add(format!("clone/{id}"), clone, &fence);
+            let task = graph.add(format!("{}clone/{id}", inputs.prefix), clone, &fence);
             (ImageRef::OutputOf(task.clone()), task)
         }
         RecoveryData::HandOver { stop_source } => hand_over(graph, inputs, volume, stop_source)?,
@@ -344,7 +346,7 @@ pub(super) fn bring(graph: &mut TaskGraph, inputs: &Lookup<'_>, id: &CloudId) ->
 
 /// Adds the tasks that bring a volume to the Target and into its cloud; gives the task that adopts it.
 fn volume(graph: &mut TaskGraph, inputs: &Lookup<'_>, tenant: &(Ref, TaskKey), id: &CloudId) -> Result<TaskKey> {
-    let key = TaskKey::new(format!("volume/{id}"));
+    let key = TaskKey::new(format!("{}volume/{id}", inputs.prefix));
     if graph.tasks.contains_key(&key) {
         return Ok(key);
     }

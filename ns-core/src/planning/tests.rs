@@ -226,6 +226,7 @@ fn recovery_of(plan: &RecoveryPlan, data: RecoveryData<'_>, isolated: bool, only
         fence: None,
         home: None,
         suffix: "x",
+        prefix: "",
     })
     .unwrap()
 }
@@ -416,6 +417,7 @@ fn a_hole_in_the_mapping_names_its_field() {
         fence: None,
         home: None,
         suffix: "x",
+        prefix: "",
     })
     .unwrap_err();
     assert_eq!(

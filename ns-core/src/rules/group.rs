@@ -2,8 +2,8 @@
 
 use super::{Warning, check_new_name, first, invalid, list, no_jobs, refused};
 use crate::model::{
-    CloudId, Cluster, ClusterId, ConnectionState, Instance, Inventory, JobId, PlanId, ProtectionGroup, SyncState,
-    Volume,
+    CloudId, Cluster, ClusterId, ConnectionState, Instance, IntervalUnit, Inventory, JobId, PlanId, ProtectionGroup,
+    SyncState, Volume,
 };
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,18 @@ use std::ops::RangeInclusive;
 
 /// RPO and RTO in minutes: up to a year, which also catches seconds given for minutes (OPEN-07).
 pub const OBJECTIVE_MINUTES: RangeInclusive<u32> = 1..=366 * 24 * 60;
-/// Snapshot interval in minutes: ten or more (OPEN-08).
-pub const INTERVAL_MINUTES: RangeInclusive<u32> = 10..=366 * 24 * 60;
+
+/// How many of a unit may lie between two recovery points: ten minutes or more, a year or less (OPEN-08).
+#[must_use]
+pub const fn interval_range(unit: IntervalUnit) -> RangeInclusive<u32> {
+    match unit {
+        IntervalUnit::Minutes => 10..=366 * 24 * 60,
+        IntervalUnit::Hours => 1..=366 * 24,
+        IntervalUnit::Days => 1..=366,
+        IntervalUnit::Weeks => 1..=52,
+        IntervalUnit::Months => 1..=12,
+    }
+}
 
 /// What a group is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -92,15 +102,20 @@ fn field(id: &CloudId) -> String {
 }
 
 fn numbers(group: &ProtectionGroup, found: &mut Vec<Error>) {
-    let interval = group.snapshot_interval_minutes.unwrap_or(*INTERVAL_MINUTES.start());
-    for (field, value, range) in [
-        ("rpo_minutes", group.rpo_minutes, OBJECTIVE_MINUTES),
-        ("rto_minutes", group.rto_minutes, OBJECTIVE_MINUTES),
-        ("snapshot_interval_minutes", interval, INTERVAL_MINUTES),
-    ] {
+    let objective = |field, minutes| (field, minutes, IntervalUnit::Minutes, OBJECTIVE_MINUTES);
+    let interval = group
+        .snapshot_interval
+        .map(|i| ("snapshot_interval", i.every, i.unit, interval_range(i.unit)));
+    for (field, value, unit, range) in [
+        objective("rpo_minutes", group.rpo_minutes),
+        objective("rto_minutes", group.rto_minutes),
+    ]
+    .into_iter()
+    .chain(interval)
+    {
         if !range.contains(&value) {
-            let remedy = format!("give {} to {} minutes", range.start(), range.end());
-            found.push(invalid("group.range", field, format!("{value} minutes are out of range")).with_remedy(remedy));
+            let remedy = format!("give {} to {} {unit}", range.start(), range.end());
+            found.push(invalid("group.range", field, format!("{value} {unit} are out of range")).with_remedy(remedy));
         }
     }
 }
@@ -259,15 +274,15 @@ fn volume_violation(instance: &Instance, volume: &Volume, own_groups: &BTreeSet<
     )
 }
 
-/// What to tell about a group that is allowed (OPEN-07).
+/// What to tell about a group that is allowed (OPEN-07). Of an interval in months the longest counts.
 #[must_use]
 pub fn group_warnings(group: &ProtectionGroup) -> Vec<Warning> {
     let below = group
-        .snapshot_interval_minutes
-        .filter(|interval| group.rpo_minutes < *interval);
+        .snapshot_interval
+        .filter(|interval| u64::from(group.rpo_minutes) < interval.longest_minutes());
     let message = |interval| {
         format!(
-            "recovery points come every {interval} minutes, the objective is {} minutes",
+            "recovery points come {interval}, the objective is {} minutes",
             group.rpo_minutes
         )
     };

@@ -216,7 +216,7 @@ fn of_group(facts: &ProtectionFacts, all: &HealthFacts<'_>) -> Vec<Finding> {
             "wait for the first copy to end, or make a recovery point",
         )),
         // Without an interval points are made by hand, when somebody wants one.
-        Some(at) if group.snapshot_interval_minutes.is_some() && at.saturating_add(rpo).is_ok_and(|l| l < all.now) => {
+        Some(at) if group.snapshot_interval.is_some() && at.saturating_add(rpo).is_ok_and(|l| l < all.now) => {
             found.push(finding(
                 ("group.rpo_breach", Critical),
                 about,
@@ -290,7 +290,7 @@ fn of_license(state: LicenseState) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ConnectionState, JobDefinition, JobOperation, Work};
+    use crate::model::{ConnectionState, JobDefinition, JobOperation, SnapshotInterval, Work};
     use crate::{ErrorKind, Settings};
 
     fn now() -> Timestamp {
@@ -350,7 +350,7 @@ mod tests {
                 instances: Vec::new(),
                 rpo_minutes: 15,
                 rto_minutes: 30,
-                snapshot_interval_minutes: Some(10),
+                snapshot_interval: Some(SnapshotInterval::minutes(10)),
                 registered_at: before(1000),
                 modified_at: before(1000),
             },
@@ -484,7 +484,7 @@ mod tests {
         // By hand: as old as somebody lets it be.
         let by_hand = one(|g| {
             g.newest_point = Some(before(86_400));
-            g.group.snapshot_interval_minutes = None;
+            g.group.snapshot_interval = None;
         });
         assert_eq!(by_hand, []);
         let reason = one(|g| {

@@ -4,8 +4,8 @@
 use super::Session;
 use crate::engine::{kinds, not_found};
 use crate::model::{
-    Cluster, ClusterId, GroupId, JobId, JobSummary, Listing, OwnerGroupId, PlanId, PointId, ProtectionGroup, Query,
-    Queryable, RecoveryPlan, RecoveryPoint, answer,
+    Answer, Cluster, ClusterId, GroupId, JobId, JobSummary, Listing, OwnerGroupId, PlanId, PointId, ProtectionGroup,
+    Query, Queryable, RecoveryPlan, RecoveryPoint,
 };
 use crate::rules::{Area, Verb};
 use crate::{Result, rules};
@@ -86,13 +86,20 @@ impl Session {
         Ok(groups.into_iter().map(|g| g.id).collect())
     }
 
-    /// A part of the records of a kind that this actor sees.
-    pub(super) async fn listed<T: Queryable + DeserializeOwned + Clone>(
+    /// A part of the records of a kind that this actor sees. All of them are read, for the total; no more are kept than are asked for.
+    pub(super) async fn listed<T: Queryable + DeserializeOwned>(
         &self,
         kind: &str,
         query: &Query,
         mine: impl Fn(&T) -> bool,
     ) -> Result<Listing<T>> {
-        answer(self.inner.records().all::<T>(kind, mine).await?.iter(), query)
+        let mut answer = Answer::<T>::new(query)?;
+        let offer = |thing: T| {
+            if mine(&thing) {
+                answer.offer(thing);
+            }
+        };
+        self.inner.records().each(kind, offer).await?;
+        Ok(answer.end())
     }
 }

@@ -3,7 +3,7 @@
 //! record.
 
 use super::{Failback, JobRequest, Jobs, OperationRequest, Plans, ReprotectRequest};
-use crate::engine::{Inner, Planner, freeze, history, hypothetical};
+use crate::engine::{Choice, Inner, Planner, freeze, history, hypothetical};
 use crate::journal::{DecisionKind, Event, Frozen, JobView};
 use crate::machine::Trigger;
 use crate::model::{CloudId, ForceRight, Inventory, JobId, JobOperation, JobType, PlanId, ReplicatedVolume, Work};
@@ -161,11 +161,15 @@ impl Jobs<'_> {
             view,
             dry_run: true,
         };
-        let (actor, OperationRequest { reason, instances }) = (&self.session.actor.name, request);
+        let actor = &self.session.actor.name;
+        let choice = Choice {
+            instances: request.instances.clone(),
+            point: request.point.clone(),
+        };
         let trigger = Trigger::Operation(operation);
         let mut told = Told::default();
         match planner
-            .turn(trigger, &view.facts(), actor, reason.clone(), instances)
+            .turn(trigger, &view.facts(), actor, request.reason.clone(), &choice)
             .await
         {
             Ok(turn) => turn.events.into_iter().for_each(|event| match event {

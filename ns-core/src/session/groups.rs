@@ -5,7 +5,7 @@ use super::audit::{Act, Notes};
 use crate::engine::{blocking, change, kinds, plan_of, put, remove, rpo_breach};
 use crate::model::{
     CloudId, ClusterId, GroupId, Instance, JobId, Listing, OwnerGroupId, ProtectionGroup, Query, RecoveryPlan,
-    RpoBreach, Work, answer,
+    RpoBreach, SnapshotInterval, Work, answer,
 };
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
@@ -31,9 +31,9 @@ pub struct GroupRequest {
     pub rpo_minutes: u32,
     /// Recovery time objective in minutes.
     pub rto_minutes: u32,
-    /// How often a recovery point is made, in minutes; none means by hand only.
+    /// How often a recovery point is made (REP-12, OPEN-08); none means by hand only.
     #[serde(default)]
-    pub snapshot_interval_minutes: Option<u32>,
+    pub snapshot_interval: Option<SnapshotInterval>,
 }
 
 /// What is to be changed of a group (PG-15); none leaves it. Source and owner cannot be changed: make another group.
@@ -50,15 +50,15 @@ pub struct GroupUpdate {
     pub rpo_minutes: Option<u32>,
     /// Another recovery time objective in minutes.
     pub rto_minutes: Option<u32>,
-    /// Another interval of recovery points in minutes; none inside means by hand only.
+    /// Another interval of recovery points; none inside means by hand only.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    pub snapshot_interval_minutes: Option<Option<u32>>,
+    pub snapshot_interval: Option<Option<SnapshotInterval>>,
     /// With no members left the plan is deleted, and all its recovery points with it (PLAN-32): has to be said.
     pub end_protection: bool,
 }
 
 /// A value that is there is meant, also when it is null: by hand only. Left out, the interval stays.
-fn said<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<u32>>, D::Error> {
+fn said<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<SnapshotInterval>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
 
@@ -73,6 +73,7 @@ impl ProtectionGroups<'_> {
     ///
     /// ```no_run
     /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId, instances: Vec<ns_core::model::CloudId>) -> ns_core::Result<()> {
+    /// use ns_core::model::SnapshotInterval;
     /// use ns_core::session::GroupRequest;
     ///
     /// let request = GroupRequest {
@@ -83,7 +84,7 @@ impl ProtectionGroups<'_> {
     ///     instances,
     ///     rpo_minutes: 15,
     ///     rto_minutes: 30,
-    ///     snapshot_interval_minutes: Some(10),
+    ///     snapshot_interval: Some(SnapshotInterval::minutes(10)),
     /// };
     /// let group = session.protection_groups().create(request).await?;
     /// println!("{}", group.id);
@@ -120,7 +121,7 @@ impl ProtectionGroups<'_> {
                     instances: request.instances,
                     rpo_minutes: request.rpo_minutes,
                     rto_minutes: request.rto_minutes,
-                    snapshot_interval_minutes: request.snapshot_interval_minutes,
+                    snapshot_interval: request.snapshot_interval,
                     registered_at: now,
                     modified_at: now,
                 };
@@ -180,8 +181,7 @@ impl ProtectionGroups<'_> {
                 group.instances = update.instances.unwrap_or(group.instances);
                 group.rpo_minutes = update.rpo_minutes.unwrap_or(group.rpo_minutes);
                 group.rto_minutes = update.rto_minutes.unwrap_or(group.rto_minutes);
-                group.snapshot_interval_minutes =
-                    (update.snapshot_interval_minutes).unwrap_or(group.snapshot_interval_minutes);
+                group.snapshot_interval = update.snapshot_interval.unwrap_or(group.snapshot_interval);
                 let now = inner.clock.now();
                 group.modified_at = now;
                 notes.fields(&was, &group)?;
@@ -367,19 +367,18 @@ mod tests {
     /// PG-15: as JSON, what is left out stays, and null is said.
     #[test]
     fn pg_15_an_interval_that_is_null_is_meant() {
-        let read = |json: &str| {
-            serde_json::from_str::<GroupUpdate>(json)
-                .unwrap()
-                .snapshot_interval_minutes
-        };
+        let read = |json: &str| serde_json::from_str::<GroupUpdate>(json).unwrap().snapshot_interval;
         for (json, said) in [
             ("{}", None),
-            (r#"{"snapshot_interval_minutes":null}"#, Some(None)),
-            (r#"{"snapshot_interval_minutes":10}"#, Some(Some(10))),
+            (r#"{"snapshot_interval":null}"#, Some(None)),
+            (
+                r#"{"snapshot_interval":{"every":10,"unit":"minutes"}}"#,
+                Some(Some(SnapshotInterval::minutes(10))),
+            ),
         ] {
             assert_eq!(read(json), said, "{json}");
             let update = GroupUpdate {
-                snapshot_interval_minutes: said,
+                snapshot_interval: said,
                 ..GroupUpdate::default()
             };
             assert_eq!(read(&serde_json::to_string(&update).unwrap()), said, "{json}");

@@ -3,12 +3,12 @@
 use super::Session;
 use super::approvals::{Approved, Asked};
 use super::audit::{Act, Notes};
-use crate::engine::{Ask, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
+use crate::engine::{Ask, Choice, Command, Inner, VolumeEpoch, first_writes, kinds, reach_source};
 use crate::engine::{goes_on, holder, is_elsewhere, order, role_of};
 use crate::journal::{Entry, Event, JobView};
 use crate::model::{
     CloudId, DataPoint, ExecutionType, ForceRight, GroupId, InstanceRecoveryState, JobDefinition, JobId, JobOperation,
-    JobState, JobSummary, JobType, Listing, OwnerGroupId, PlanId, Query, RecoveryPoint, ResultCode, Work,
+    JobState, JobSummary, JobType, Listing, OwnerGroupId, PlanId, PointId, Query, RecoveryPoint, ResultCode, Work,
 };
 use crate::provider::Role;
 use crate::rules::{Area, Verb};
@@ -82,6 +82,9 @@ pub struct OperationRequest {
     pub reason: String,
     /// For `retry`: which instances; empty means all that failed.
     pub instances: BTreeSet<CloudId>,
+    /// For `retry`: recover these instances again, whatever came of them, from this recovery point instead of the data that the
+    /// job took (SM-67). They are not connected to a network; what was recovered of them before is stopped and stays.
+    pub point: Option<PointId>,
 }
 
 /// How a job stands, or what changed of it: see [`Jobs::monitor`].
@@ -576,13 +579,16 @@ impl Jobs<'_> {
                     JobOperation::Confirm => self.confirm_reason(&notes, id, &request).await?,
                     _ => request.reason,
                 };
-                let instances = request.instances;
+                let choice = Choice {
+                    instances: request.instances,
+                    point: request.point,
+                };
                 self.send(
                     id,
                     Ask::Operate {
                         operation,
                         reason,
-                        instances,
+                        choice,
                     },
                 )
                 .await

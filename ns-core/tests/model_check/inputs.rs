@@ -155,7 +155,7 @@ pub fn frozen(layout: Layout) -> Frozen {
             instances: layout.iter().map(|(name, _)| id(name)).collect(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
             registered_at: at,
             modified_at: at,
         },

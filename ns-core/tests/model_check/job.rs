@@ -180,7 +180,11 @@ impl Half {
             actor: "anna".into(),
         });
         if let (Some(phase), Some(graph)) = (kind, graph) {
-            self.append(Event::Planned { phase, graph });
+            self.append(Event::Planned {
+                phase,
+                graph,
+                other: None,
+            });
         }
         if t.next == JobState::Canceling {
             let graph = &self.view.phase().unwrap().graph;
@@ -277,6 +281,7 @@ impl Half {
             home,
             isolated: self.data == Data::Drill,
             suffix: "x",
+            prefix: "",
         })
     }
 

@@ -1,7 +1,7 @@
 use crate::world::{World, group, id, instance, volume};
 use crate::{exactly, fact};
 use ns_core::ErrorKind::{self, Conflict, Invalid, NotFound, Refused};
-use ns_core::model::{ConnectionState, Resource, SyncState};
+use ns_core::model::{ConnectionState, IntervalUnit, Resource, SnapshotInterval, SyncState};
 use ns_core::rules::{check_group, check_group_delete, group_violations, group_warnings, unprotected};
 
 #[track_caller]
@@ -49,18 +49,55 @@ fn open_07_open_08_ranges() {
             refuses(Invalid, "group.range", "rto_minutes", |w| w.group.rto_minutes = value);
         }
     }
-    refuses(Invalid, "group.range", "snapshot_interval_minutes", |w| {
-        w.group.snapshot_interval_minutes = Some(9)
-    });
-    let mut world = World::new();
-    for interval in [Some(10), None] {
-        world.group.snapshot_interval_minutes = interval;
-        check_group(&world.group, &world.group_facts()).unwrap();
+}
+
+#[test]
+fn open_08_sch_06_sch_07_sch_08_sch_09_how_often_points_are_made() {
+    let mut by_hand = World::new();
+    by_hand.group.snapshot_interval = None;
+    check_group(&by_hand.group, &by_hand.group_facts()).unwrap();
+    for (unit, least, most) in [
+        (IntervalUnit::Minutes, 10, 366 * 24 * 60),
+        (IntervalUnit::Hours, 1, 366 * 24),
+        (IntervalUnit::Days, 1, 366),
+        (IntervalUnit::Weeks, 1, 52),
+        (IntervalUnit::Months, 1, 12),
+    ] {
+        for every in [least, most] {
+            let mut world = World::new();
+            world.group.snapshot_interval = Some(SnapshotInterval { every, unit });
+            check_group(&world.group, &world.group_facts()).unwrap();
+        }
+        for every in [0, least - 1, most + 1, u32::MAX] {
+            let error = refuses(Invalid, "group.range", "snapshot_interval", |w| {
+                w.group.snapshot_interval = Some(SnapshotInterval { every, unit });
+            });
+            assert_eq!(error.message(), format!("{every} {unit} are out of range"));
+            assert_eq!(error.remedy(), Some(format!("give {least} to {most} {unit}").as_str()));
+        }
     }
-    world.group.snapshot_interval_minutes = Some(61);
-    assert_eq!(group_warnings(&world.group)[0].code, "group.rpo_below_interval");
-    world.group.snapshot_interval_minutes = Some(60);
-    assert!(group_warnings(&world.group).is_empty());
+}
+
+/// OPEN-07: the longest that an interval can be is what an objective is held against.
+#[test]
+fn open_07_an_objective_below_the_interval_is_told() {
+    for (interval, enough, text) in [
+        (SnapshotInterval::minutes(60), 60, "every 60 minutes"),
+        (SnapshotInterval::hours(1), 60, "every hour"),
+        (SnapshotInterval::days(2), 2 * 24 * 60, "every 2 days"),
+        (SnapshotInterval::weeks(1), 7 * 24 * 60, "every week"),
+        (SnapshotInterval::months(1), 31 * 24 * 60, "every month"),
+    ] {
+        let mut world = World::new();
+        world.group.snapshot_interval = Some(interval);
+        world.group.rpo_minutes = enough;
+        assert_eq!(group_warnings(&world.group), []);
+        world.group.rpo_minutes = enough - 1;
+        let told = group_warnings(&world.group);
+        assert_eq!((told.len(), told[0].code.as_str()), (1, "group.rpo_below_interval"));
+        let message = format!("recovery points come {text}, the objective is {} minutes", enough - 1);
+        assert_eq!(told[0].message, message);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What holds for all names, all numbers and all mappings, and not only for the edges that the tables name.
 
 use crate::world::World;
+use ns_core::model::SnapshotInterval;
 use ns_core::rules::{check_name, check_new_name, group_violations, normal_name, plan_violations};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -48,16 +49,16 @@ proptest! {
 
     /// OPEN-07, OPEN-08, PLAN-05: a number out of its range is refused by the name of its field, and nothing else is.
     #[test]
-    fn open_07_open_08_plan_05_ranges(rpo: u32, rto: u32, interval in prop::option::of(0_u32..700_000), keep in 0_u32..100) {
+    fn open_07_open_08_plan_05_ranges(rpo: u32, rto: u32, minutes in prop::option::of(0_u32..700_000), keep in 0_u32..100) {
         let mut world = World::new();
         (world.group.rpo_minutes, world.group.rto_minutes) = (rpo % 700_000, rto % 700_000);
-        world.group.snapshot_interval_minutes = interval;
+        world.group.snapshot_interval = minutes.map(SnapshotInterval::minutes);
         let year = 366 * 24 * 60;
         let mut expected = BTreeSet::new();
         for (field, value, least) in [
             ("rpo_minutes", rpo % 700_000, 1),
             ("rto_minutes", rto % 700_000, 1),
-            ("snapshot_interval_minutes", interval.unwrap_or(10), 10),
+            ("snapshot_interval", minutes.unwrap_or(10), 10),
         ] {
             if !(least..=year).contains(&value) {
                 expected.insert(field.to_owned());

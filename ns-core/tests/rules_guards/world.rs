@@ -5,7 +5,7 @@ use ns_core::model::{
     AvailabilityZone, CloudId, Cluster, ConnectionState, DataPoint, ExecutionType, Flavor, FloatingIp, Hypervisor,
     Instance, InstanceMapping, Inventory, JobDefinition, JobType, Network, ParentPolicy, PlanAssessment, PlanStatus,
     Port, PowerState, ProtectionGroup, RecoveryPlan, ReplicatedVolume, ReplicationId, ReplicationMode, Resource,
-    ResourceMapping, Router, StorageRef, Subnet, SyncState, Tenant, Volume, VolumeType,
+    ResourceMapping, Router, SnapshotInterval, StorageRef, Subnet, SyncState, Tenant, Volume, VolumeType,
 };
 use ns_core::rules::{GroupFacts, Mirroring, PlanCapabilities, PlanFacts, PlanInputs, PlanWorld, Replication, Site};
 use std::collections::{BTreeMap, BTreeSet};
@@ -352,7 +352,7 @@ pub fn group(name: &str, instances: &[&str]) -> ProtectionGroup {
         instances: instances.iter().map(|i| id(i)).collect(),
         rpo_minutes: 60,
         rto_minutes: 120,
-        snapshot_interval_minutes: Some(30),
+        snapshot_interval: Some(SnapshotInterval::minutes(30)),
         registered_at: at(0),
         modified_at: at(0),
     }

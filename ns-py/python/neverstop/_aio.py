@@ -178,9 +178,9 @@ class AsyncJob:
         """What may be asked of it now."""
         return await self._session.jobs.allowed(self.id)
 
-    async def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> Explanation:
+    async def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = (), point: str | None = None) -> Explanation:
         """What an operation would do and lose, before anybody says yes."""
-        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        request = OperationRequest(reason=reason, instances=frozenset(instances), point=point)
         return await self._session.jobs.explain_operation(self.id, operation, request)
 
     async def report(self) -> RecoveryReport:
@@ -199,13 +199,15 @@ class AsyncJob:
         """Deletes it."""
         await self._session.jobs.delete(self.id, leave_resources)
 
-    async def operate(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> JobSummary:
+    async def operate(
+        self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = (), point: str | None = None
+    ) -> JobSummary:
         """Asks for an operation. The job is elsewhere when this returns only if the operation takes no time: wait for it.
 
         Raises:
             ``RefusedError`` for what may not be asked of it now.
         """
-        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        request = OperationRequest(reason=reason, instances=frozenset(instances), point=point)
         return await self._session.jobs.operate(self.id, operation, request)
 
     async def pause(self) -> JobSummary:
@@ -244,6 +246,7 @@ class AsyncJob:
         """Gives up a failed confirm and rolls back. The reason is kept with the decision."""
         return await self.operate(JobOperation.CANCEL_CONFIRM, reason=reason)
 
-    async def retry(self, instances: Iterable[CloudId] = ()) -> JobSummary:
-        """Recovers instances again; all that failed when none is named."""
-        return await self.operate(JobOperation.RETRY, instances=instances)
+    async def retry(self, instances: Iterable[CloudId] = (), *, point: str | None = None) -> JobSummary:
+        """Recovers instances again; all that failed when none is named. With ``point``, the named ones from that recovery point, whatever came of
+        them before; they are not connected to a network (SM-67)."""
+        return await self.operate(JobOperation.RETRY, instances=instances, point=point)

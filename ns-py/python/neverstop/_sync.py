@@ -152,9 +152,9 @@ class Job:
         """What may be asked of it now."""
         return self._session.jobs.allowed(self.id)
 
-    def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> Explanation:
+    def explain(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = (), point: str | None = None) -> Explanation:
         """What an operation would do and lose, before anybody says yes."""
-        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        request = OperationRequest(reason=reason, instances=frozenset(instances), point=point)
         return self._session.jobs.explain_operation(self.id, operation, request)
 
     def report(self) -> RecoveryReport:
@@ -173,13 +173,15 @@ class Job:
         """Deletes it."""
         self._session.jobs.delete(self.id, leave_resources)
 
-    def operate(self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = ()) -> JobSummary:
+    def operate(
+        self, operation: JobOperation, *, reason: str = "", instances: Iterable[CloudId] = (), point: str | None = None
+    ) -> JobSummary:
         """Asks for an operation. The job is elsewhere when this returns only if the operation takes no time: wait for it.
 
         Raises:
             ``RefusedError`` for what may not be asked of it now.
         """
-        request = OperationRequest(reason=reason, instances=frozenset(instances))
+        request = OperationRequest(reason=reason, instances=frozenset(instances), point=point)
         return self._session.jobs.operate(self.id, operation, request)
 
     def pause(self) -> JobSummary:
@@ -218,6 +220,7 @@ class Job:
         """Gives up a failed confirm and rolls back. The reason is kept with the decision."""
         return self.operate(JobOperation.CANCEL_CONFIRM, reason=reason)
 
-    def retry(self, instances: Iterable[CloudId] = ()) -> JobSummary:
-        """Recovers instances again; all that failed when none is named."""
-        return self.operate(JobOperation.RETRY, instances=instances)
+    def retry(self, instances: Iterable[CloudId] = (), *, point: str | None = None) -> JobSummary:
+        """Recovers instances again; all that failed when none is named. With ``point``, the named ones from that recovery point, whatever came of
+        them before; they are not connected to a network (SM-67)."""
+        return self.operate(JobOperation.RETRY, instances=instances, point=point)

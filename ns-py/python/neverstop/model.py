@@ -160,6 +160,7 @@ __all__ = [
     "InstanceMapping",
     "InstancePart",
     "InstanceRecoveryState",
+    "IntervalUnit",
     "Inventory",
     "Is",
     "IsAbsent",
@@ -204,6 +205,7 @@ __all__ = [
     "Measured",
     "Network",
     "OperationRequest",
+    "OtherPoint",
     "OwnerGroupId",
     "Page",
     "ParentPolicy",
@@ -263,6 +265,7 @@ __all__ = [
     "SettingUnit",
     "Severity",
     "Side",
+    "SnapshotInterval",
     "SortKey",
     "Span",
     "Spec",
@@ -1405,6 +1408,8 @@ class DecisionKind(StrEnum):
     """To confirm the failover."""
     GIVE_UP_COPIES = "give_up_copies"
     """To throw away copies that diverged, so that they follow the other side again."""
+    OTHER_POINT = "other_point"
+    """To recover instances again, from another recovery point (SM-67)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -1592,6 +1597,8 @@ class EventPlanned(Value):
     """Why it runs."""
     graph: TaskGraph
     """The graph."""
+    other: OtherPoint | None = None
+    """For a retry from another recovery point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -2042,8 +2049,8 @@ class GroupRequest(Value):
     """Recovery point objective in minutes."""
     rto_minutes: int
     """Recovery time objective in minutes."""
-    snapshot_interval_minutes: int | None = None
-    """How often a recovery point is made, in minutes; none means by hand only."""
+    snapshot_interval: SnapshotInterval | None = None
+    """How often a recovery point is made (REP-12, OPEN-08); none means by hand only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -2060,8 +2067,8 @@ class GroupUpdate(Value):
     """Another recovery point objective in minutes."""
     rto_minutes: int | None = None
     """Another recovery time objective in minutes."""
-    snapshot_interval_minutes: int | None | Unset = UNSET
-    """Another interval of recovery points in minutes; none inside means by hand only."""
+    snapshot_interval: SnapshotInterval | None | Unset = UNSET
+    """Another interval of recovery points; none inside means by hand only."""
     end_protection: bool = False
     """With no members left the plan is deleted, and all its recovery points with it (PLAN-32): has to be said."""
 
@@ -2324,6 +2331,23 @@ class InstanceRecoveryState(StrEnum):
     """Failed."""
     EXCLUDED = "excluded"
     """Left out on purpose."""
+
+
+class IntervalUnit(StrEnum):
+    """What an interval is counted in. Minutes, hours, days and weeks are lengths of time, whatever a clock on the wall shows: an hour is
+    3600 s, a day 24 h, also when clocks are changed. Months are those of the calendar in UTC.
+    """
+
+    MINUTES = "minutes"
+    """Minutes (SCH-06): what the screen of a protection group gives (CON-35)."""
+    HOURS = "hours"
+    """Hours (SCH-07)."""
+    DAYS = "days"
+    """Days (CON-35)."""
+    WEEKS = "weeks"
+    """Weeks (SCH-08)."""
+    MONTHS = "months"
+    """Months (SCH-09)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -3003,6 +3027,26 @@ class OperationRequest(Value):
     """Why; kept with the decisions that rollback of a failover, confirm and ignore are."""
     instances: frozenset[CloudId] = frozenset()
     """For ``retry``: which instances; empty means all that failed."""
+    point: PointId | None = None
+    """For ``retry``: recover these instances again, whatever came of them, from this recovery point instead of the data that the job took
+    (SM-67). They are not connected to a network; what was recovered of them before is stopped and stays.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class OtherPoint(Value):
+    """What a retry recovers from another recovery point than the job's (SM-67). What was recovered of these instances before is set aside:
+    it is stopped and stays as it is.
+    """
+
+    point_id: PointId
+    """The point."""
+    taken_at: datetime
+    """The moment whose data it holds."""
+    instances: frozenset[CloudId]
+    """The instances."""
+    aside: frozenset[CloudId]
+    """Those of them that had been recovered before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -3032,6 +3076,8 @@ class Phase(Value):
     """Why it runs."""
     graph: TaskGraph
     """The graph."""
+    other: OtherPoint | None = None
+    """For a retry from another recovery point."""
 
 
 class PhaseKind(StrEnum):
@@ -3288,8 +3334,8 @@ class ProtectionGroup(Value):
     """Recovery point objective in minutes (OPEN-07)."""
     rto_minutes: int
     """Recovery time objective in minutes (OPEN-07)."""
-    snapshot_interval_minutes: int | None = None
-    """How often a recovery point is made, in minutes; none means by hand only (OPEN-08: 10 or more)."""
+    snapshot_interval: SnapshotInterval | None = None
+    """How often a recovery point is made; none means by hand only (REP-12, OPEN-08)."""
     registered_at: datetime
     """When it was registered."""
     modified_at: datetime
@@ -3775,6 +3821,19 @@ class Side(StrEnum):
     """The cluster that is protected."""
     TARGET = "target"
     """The cluster that is recovered to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SnapshotInterval(Value):
+    """How often recovery points of a protection group are made (REP-12, SCH-06 … SCH-09). Number and unit are apart, so that no ``m`` has
+    to say whether it stands for minutes or months (SCH-11, CON-36). Which numbers are allowed is told by ``rules.interval_range``
+    (OPEN-08).
+    """
+
+    every: int
+    """How many of the unit lie between two points."""
+    unit: IntervalUnit
+    """What they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -174,7 +174,7 @@ impl Audit {
     fn tell(&self, entry: &Entry) {
         let text = match &entry.event {
             Event::Frozen { .. } => "frozen".to_owned(),
-            Event::Planned { phase, graph } => format!("planned {phase:?}, {} tasks", graph.tasks.len()),
+            Event::Planned { phase, graph, .. } => format!("planned {phase:?}, {} tasks", graph.tasks.len()),
             Event::Outcome {
                 task,
                 attempt,

@@ -2,7 +2,7 @@
 
 use super::Planting::{Both, Graph, Line, Port};
 use super::{Mutant, Planting, Wrap, any, graphs as g, quietly};
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, KEYPAIR};
 use crate::story::{Disaster, End, Order, Scenario, Step};
 use ns_core::planted::Bug;
 
@@ -189,7 +189,9 @@ fn taken_names(s: &mut Scenario) {
     s.steps = vec![Step::Wait(100), Step::Planned(ended(End::Rollback))];
     s.faults = vec![crate::faults::Fault {
         step: 1,
-        after: 1,
+        after: 0,
+        // A tenant whose name is taken shows in the plan, and the failover is refused before it makes anything.
+        verb: Some(KEYPAIR),
         ..FaultKind::NameTaken.draw(&mut crate::dice::Dice::new(s.seed), 1)
     }];
 }

@@ -261,7 +261,7 @@ impl World {
             instances: self.sample.server_ids(),
             rpo_minutes: 15,
             rto_minutes: 30,
-            snapshot_interval_minutes: None,
+            snapshot_interval: None,
         };
         let group = session.protection_groups().create(group).await?;
         Ok((group.id, ids[1].clone()))
