@@ -1,5 +1,7 @@
 //! What the example programs share: showing what would be done, and a job's progress, as lines of text.
 
+pub mod week;
+
 use anyhow::{Result, bail};
 use futures::StreamExt;
 use ns_core::Session;

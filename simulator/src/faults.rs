@@ -118,9 +118,6 @@ kinds! {
     SecondEngine = "a second engine starts on the same store",
 }
 
-/// For names that are taken: of the keypair alone.
-pub const KEYPAIR: &str = "keypair";
-
 /// A fault, armed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

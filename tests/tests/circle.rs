@@ -10,9 +10,10 @@ use ns_core::model::{
     CloudId, ForceRight, Home, JobId, JobOperation, JobState, PlanId, PlanStatus, Query, ReplicationMode, ResultCode,
 };
 use ns_core::ports::Clock;
+use ns_core::provider::CreatedKind;
 use ns_core::session::{JobRequest, OperationRequest, PlanUpdate, ReprotectRequest};
 use ns_core::sim::{Beat, Effect, Fault, Part};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const MODES: [ReplicationMode; 2] = [ReplicationMode::Snapshot, ReplicationMode::Journal];
@@ -74,6 +75,17 @@ async fn come_home(world: &World, failover: &JobId, give_up: Option<ForceRight>)
         .unwrap();
     world.succeeded(&back).await;
     assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
+    let report = session.reports().get(&back).await.unwrap();
+    let measured = &report.measured;
+    let lost = (measured.rpo_seconds, measured.rpo_met, measured.rpo_unknown);
+    assert_eq!(
+        lost,
+        (Some(0), Some(true), 0),
+        "nothing is lost on the way home, and the report says so"
+    );
+    let originals: BTreeSet<_> = world.sample.servers.iter().map(|s| Some(s.id.clone())).collect();
+    let home: BTreeSet<_> = (report.facts.instances.into_iter()).map(|i| i.target_id).collect();
+    assert_eq!(home, originals);
 }
 
 /// R47, design "Data safety": after a planned failover and its failback the object graph of both clouds and both storages is the
@@ -142,6 +154,108 @@ async fn a_plan_is_normal_right_after_a_rollback() {
         let drill = session.jobs().create(JobRequest::drill(group, plan)).await.unwrap();
         world.succeeded(&drill).await;
     }
+}
+
+/// OPEN-01, PLAN-73: an address that the plan names is given back as well. That the originals have theirs still is no hindrance.
+#[tokio::test]
+async fn open_01_plan_73_a_mapped_address_comes_home() {
+    let (world, group, plan) = World::of(ReplicationMode::Snapshot, 1).await;
+    let session = world.session();
+    let inside = world
+        .sim
+        .inventory("a")
+        .floating_ips
+        .values()
+        .next()
+        .unwrap()
+        .address
+        .clone();
+    let outside = "172.24.198.77".to_owned();
+    let mut mapping = session.plans().get(&plan).await.unwrap().mapping;
+    mapping.floating_ips.insert(inside.clone(), outside.clone());
+    let update = PlanUpdate {
+        mapping: Some(mapping),
+        ..PlanUpdate::default()
+    };
+    session.plans().update(&plan, update).await.unwrap();
+    let before = world.dumps();
+    let job = session
+        .jobs()
+        .create(JobRequest::failover(group, plan.clone()))
+        .await
+        .unwrap();
+    world.succeeded(&job).await;
+    let given: Vec<_> = world
+        .sim
+        .inventory("b")
+        .floating_ips
+        .into_values()
+        .map(|f| f.address)
+        .collect();
+    assert_eq!(given, [outside.clone()]);
+    assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+    let (_, reversed, protect) = session
+        .failback()
+        .reprotect(&job, ReprotectRequest::default())
+        .await
+        .unwrap();
+    world.succeeded(&protect).await;
+    world.finish_all().await;
+    assert_eq!(
+        reversed.mapping.floating_ips,
+        BTreeMap::from([(outside, inside.clone())])
+    );
+    normal(&world, &reversed.id).await;
+
+    // Somebody else's it must not be.
+    let stranger = |all: &mut ns_core::model::Inventory, to: &str| {
+        let port = all.floating_ips.values().next().unwrap().port_id.clone().unwrap();
+        to.clone_into(&mut all.ports.get_mut(&port).unwrap().device_id);
+    };
+    world.sim.edit("a", |all| stranger(all, "somebody"));
+    let cluster = session.clusters().by_name("site-a").await.unwrap().unwrap();
+    session.clusters().sync(&cluster.id).await.unwrap();
+    let found = session.plans().assess(&reversed.id).await.unwrap();
+    let codes: Vec<_> = found.reasons.iter().map(|r| r.code.as_str()).collect();
+    assert_eq!((found.status, codes), (PlanStatus::Warning, vec!["plan.floating_ip"]));
+    world
+        .sim
+        .edit("a", |all| stranger(all, world.sample.servers[0].id.as_str()));
+    session.clusters().sync(&cluster.id).await.unwrap();
+
+    let back = session
+        .jobs()
+        .create(JobRequest::failover(reversed.group_id, reversed.id))
+        .await
+        .unwrap();
+    world.succeeded(&back).await;
+    assert_eq!(world.operate(&back, JobOperation::Confirm).await, JobState::Finished);
+    world.same_but_for_writes(&before, "failover and failback with a mapped address");
+    normal(&world, &plan).await;
+}
+
+/// OPEN-01: the way out of a network that no outside address leads into is nobody's in particular. It is cleared away with the
+/// network all the same.
+#[tokio::test]
+async fn open_01_a_network_without_outside_addresses_leaves_nothing_behind() {
+    let (world, group, plan) = World::of(ReplicationMode::Snapshot, 2).await;
+    let session = world.session();
+    let address = world.sample.servers[0].floating_ip.clone().unwrap();
+    world.sim.destroy("a", CreatedKind::FloatingIp, &address).unwrap();
+    let cluster = session.clusters().by_name("site-a").await.unwrap().unwrap();
+    session.clusters().sync(&cluster.id).await.unwrap();
+    let before = world.dumps();
+    let job = session
+        .jobs()
+        .create(JobRequest::failover(group, plan.clone()))
+        .await
+        .unwrap();
+    world.succeeded(&job).await;
+    assert_eq!(world.sim.inventory("b").routers.len(), 1);
+    assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
+    come_home(&world, &job, None).await;
+    world.same_but_for_writes(&before, "failover and failback without outside addresses");
+    normal(&world, &plan).await;
 }
 
 /// A failback that is rolled back leaves the instances where they ran, protected.

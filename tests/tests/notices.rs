@@ -617,11 +617,16 @@ async fn restore_source(w: &World, protected: &Protected, plan: &PlanId) -> Resu
 
 /// Waits until nothing speaks against the plan any more.
 async fn normal(w: &World, plan: &PlanId) -> Result<()> {
-    until("the plan is normal again", INTERVAL.as_secs(), async || {
+    let mut last = None;
+    // Up to one interval until the engine knows, and then its assessments, which ask the clouds and take seconds themselves.
+    let outcome = until("the plan is normal again", 2 * INTERVAL.as_secs(), async || {
         let told = w.session.plans().assess(plan).await?;
-        Ok((told.status == PlanStatus::Normal).then_some(()))
+        let normal = told.status == PlanStatus::Normal;
+        last = Some(told);
+        Ok(normal.then_some(()))
     })
-    .await?;
+    .await;
+    outcome.with_context(|| format!("{last:?}"))?;
     w.say("the plan is normal");
     Ok(())
 }

@@ -105,8 +105,10 @@ fn instance(view: &JobView, id: CloudId, state: InstanceRecoveryState) -> Instan
             .map_or_else(|| id.to_string(), |i| i.name.clone()),
         target_id: view
             .output(&view.newest(&format!("server/{id}")))
-            .and_then(|o| o.handle.as_ref())
-            .map(|h| h.id.clone()),
+            .and_then(|output| match &output.handle {
+                Some(made) => Some(made.id.clone()),
+                None => frozen?.plan.home.as_ref()?.instances.get(&id).cloned(),
+            }),
         state,
         boot: frozen
             .and_then(|f| f.plan.mapping.instances.get(&id))
@@ -152,7 +154,10 @@ fn volumes(view: &JobView) -> Vec<VolumePart> {
                 name: volume.name.clone(),
                 size_gib: volume.size_gib,
                 instances: users.filter(|i| wanted(&i.id)).map(|i| i.name.clone()).collect(),
-                recovered: view.output(&view.newest(&format!("volume/{}", volume.id))).is_some(),
+                // A new volume was made of it, or, on the way home, the original has its name again.
+                recovered: ["volume", "name"]
+                    .iter()
+                    .any(|key| view.output(&view.newest(&format!("{key}/{}", volume.id))).is_some()),
                 // After a hand-over nothing was written between the demotion and the promotion.
                 data_point: other(&volume.id)
                     .or(point)

@@ -5,7 +5,7 @@ use super::event::{Event, Frozen, OtherPoint, PhaseKind};
 use super::fold::{JobView, TaskStatus};
 use crate::machine::{Facts, Transition, Trigger};
 use crate::model::{CloudId, InstanceRecoveryState, JobOperation, JobState, JobType, ResultCode, TaskKey};
-use crate::planning::{Action, Done, Side, Task, TaskGraph, plan_confirm, plan_undo};
+use crate::planning::{Action, Done, Side, Task, TaskGraph, plan_confirm, plan_undo, users};
 use crate::planted::{self, Bug};
 use crate::provider::CreatedKind;
 use crate::{Error, ErrorKind, Result};
@@ -237,10 +237,13 @@ impl JobView {
                     _ => true,
                 }
         };
+        let done = self.done();
         let is_lost = |d: &Done<'_>| {
-            !d.task.instances.is_empty() && (d.task.instances.is_disjoint(recovered) || failed_before(d.task))
+            let users = users(d.task, &done);
+            let unused = users.iter().all(|id| !recovered.contains(*id));
+            !users.is_empty() && (unused || failed_before(d.task))
         };
-        let (lost, kept): (Vec<_>, Vec<_>) = self.done().into_iter().partition(is_lost);
+        let (lost, kept): (Vec<_>, Vec<_>) = done.iter().copied().partition(is_lost);
         let mut graph = plan_confirm(&self.id, &kept, recovered, &self.prefix("confirm"))?;
         let undo = plan_undo(&self.id, &frozen.plan, &lost, &self.prefix("undo"), decision)?;
         graph.tasks.extend(undo.tasks);

@@ -5,7 +5,7 @@ use super::graph::{Action, ImageRef, MarkRef, Side, TaskGraph};
 use super::lookup::Lookup;
 use super::protect::{PointRemains, disable, forget_points};
 use super::recovery::{bring, mapping_of};
-use super::undo::{Done, plan_undo};
+use super::undo::{Done, plan_undo, users};
 use crate::model::{CloudId, Home, Instance, Inventory, PowerState, ReplicatedVolume, TaskKey};
 use crate::provider::Ref;
 use crate::{Error, ErrorKind, Result};
@@ -170,7 +170,8 @@ pub fn plan_homecoming(homecoming: Homecoming<'_>, prefix: &str) -> Result<TaskG
     let beside = |server: &Ref| matches!(server, Ref::Known(id) if !recovered.contains(id));
     // What instances share with one that stays away stays as well.
     let stays = |d: &Done<'_>| {
-        let mut users = d.task.instances.iter().filter(|id| recovered.contains(id)).peekable();
+        let users = users(d.task, failover);
+        let mut users = users.into_iter().filter(|id| recovered.contains(id)).peekable();
         users.peek().is_none() || users.any(|id| !back.contains(id))
     };
     let made: Vec<Done<'_>> = failover

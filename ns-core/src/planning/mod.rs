@@ -34,4 +34,4 @@ pub use protect::{
 };
 pub use recovery::{FENCE, RecoveryData, RecoveryInputs, plan_recovery};
 pub use step::{Step, StepEffect, steps};
-pub use undo::{Done, plan_undo};
+pub use undo::{Done, plan_undo, users};

@@ -114,11 +114,14 @@ pub(super) fn floating_ips(
         let mut after = vec![tenant.1.clone(), port_task.clone()];
         // The address only works once the port's network has its way out.
         let ways_out = graph.tasks.range(TaskKey::new(ROUTER_INTERFACE)..);
-        after.extend(
-            ways_out
-                .map(|(key, _)| key.clone())
-                .take_while(|k| k.as_str().starts_with(ROUTER_INTERFACE)),
-        );
+        let ways_out = ways_out
+            .map(|(key, _)| key.clone())
+            .take_while(|k| k.as_str().starts_with(ROUTER_INTERFACE));
+        let leads_out = |way: &TaskKey| {
+            let mut subnets = port.fixed_ips.iter().map(|(subnet, _)| subnet.as_str());
+            subnets.any(|subnet| way.as_str().rsplit('/').next() == Some(subnet))
+        };
+        after.extend(ways_out.filter(leads_out));
         let spec = Spec::FloatingIp {
             tenant: tenant.0.clone(),
             external_network: Ref::Known(external.clone()),

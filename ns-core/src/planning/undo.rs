@@ -6,7 +6,7 @@
 
 use super::graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph};
 use crate::Result;
-use crate::model::{JobId, RecoveryPlan, TaskKey};
+use crate::model::{CloudId, JobId, RecoveryPlan, TaskKey};
 use crate::provider::{CreatedKind, Handle};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,42 @@ pub struct Done<'a> {
     pub handle: Option<&'a Handle>,
     /// It found nothing to act on.
     pub absent: bool,
+}
+
+/// The instances that something which was done serves; it stays and goes with them. Those that need it, as the graph says; a way
+/// out serves whoever is on the subnets that it connects, and one that connects none yet whoever its project serves.
+#[must_use]
+pub fn users<'a>(task: &'a Task, done: &[Done<'a>]) -> BTreeSet<&'a CloudId> {
+    let of = |kind: CreatedKind| move |t: &&'a Task| created(t) == Some(kind);
+    let tasks = || done.iter().map(|d| d.task);
+    let ways: Vec<&Task> = match created(task) {
+        Some(CreatedKind::Router) => tasks()
+            .filter(of(CreatedKind::RouterInterface))
+            .filter(|way| way.after.contains(&task.key))
+            .collect(),
+        Some(CreatedKind::RouterInterface) => vec![task],
+        _ => return task.instances.iter().collect(),
+    };
+    let subnets = tasks()
+        .filter(of(CreatedKind::Subnet))
+        .filter(|subnet| ways.iter().any(|way| way.after.contains(&subnet.key)));
+    let users: BTreeSet<_> = subnets.flat_map(|subnet| &subnet.instances).collect();
+    if !users.is_empty() {
+        return users;
+    }
+    let project = tasks().filter(|t| task.after.contains(&t.key));
+    task.instances
+        .iter()
+        .chain(project.flat_map(|t| &t.instances))
+        .collect()
+}
+
+/// What a task makes.
+fn created(task: &Task) -> Option<CreatedKind> {
+    match &task.action {
+        Action::Create { spec, .. } => Some(spec.kind()),
+        _ => None,
+    }
 }
 
 /// Plans the undoing of `done`. Keys get `prefix`, so that a job may undo more than once. `decision` is the journalled

@@ -25,6 +25,7 @@ mod rbd;
 mod sample;
 mod storage;
 mod store;
+mod tracked;
 mod tuning;
 mod user;
 mod world;

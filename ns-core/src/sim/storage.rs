@@ -145,6 +145,7 @@ impl StorageProvider for SimStorage {
             for (here, there) in [(site, peer), (peer, site)] {
                 world.sites[here].peer = Some(there);
                 world.sites[here].since = now;
+                world.relinked();
             }
             Ok(())
         };

@@ -98,6 +98,15 @@ impl SimWorld {
         })
     }
 
+    /// Attaches a volume to a server as a user does, as its last disk. A running guest has it open at once.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is attached already and cannot be shared.
+    pub fn attach_volume(&self, site: &str, server: &CloudId, volume: &CloudId) -> Result<()> {
+        let site = self.site(site);
+        self.with(|world, _| world.attach_volume(site, server, volume))
+    }
+
     /// Deletes a volume with its bytes, as a user, or an extortioner, does. A replica follows within seconds.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::access::Access;
 use super::cloud::CloudState;
 use super::faults::{FaultTable, Part};
 use super::rbd::{Counter, Errno, Images, Link, Rbd};
+use super::tracked::Tracked;
 use super::tuning::Tuning;
 use crate::ports::Clock;
 use jiff::Timestamp;
@@ -36,7 +37,7 @@ pub(crate) struct Site {
     /// Halves of the site that do not answer us, although the site is up.
     pub(crate) silent: Vec<Part>,
     pub(crate) access: Access,
-    pub(crate) images: Images,
+    pub(crate) images: Tracked<Images>,
     pub(crate) cloud: CloudState,
 }
 
@@ -48,6 +49,16 @@ pub(crate) struct World {
     pub(crate) faults: FaultTable,
     random: u64,
     seen: Timestamp,
+    rest: Option<Rest>,
+}
+
+/// Replication that has nothing to do and waits for nothing: until somebody changes an image or a link it is not looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    /// The changes of all images by then.
+    changes: u64,
+    /// Whether the mirror daemons have posted since; later posts differ in their time only.
+    posted: bool,
 }
 
 impl fmt::Debug for World {
@@ -75,6 +86,12 @@ impl World {
     }
 
     fn replicate(&mut self, now: Timestamp, post: bool) {
+        let changes = self.sites.iter().map(|s| s.images.changes()).sum();
+        let rest = self.rest.filter(|r| r.changes == changes);
+        if rest.is_some() && !post {
+            return;
+        }
+        let mut rests = true;
         for here in 0..self.sites.len() {
             let Some(there) = self.sites[here].peer.filter(|_| self.linked(here)) else {
                 continue;
@@ -85,18 +102,31 @@ impl World {
             };
             let mut link = Link {
                 there: &there.images,
-                here: &mut here.images,
+                here: here.images.quietly(),
                 since,
                 tuning: &self.tuning,
                 counter: &mut self.counter,
             };
-            if since <= now {
-                link.advance(now);
-                if post {
-                    link.post(now);
-                }
+            if since > now {
+                rests = false;
+                continue;
+            }
+            rests &= rest.is_some() || link.advance(now);
+            match rest {
+                _ if !post => {}
+                Some(rest) if rest.posted => link.post_again(now),
+                _ => link.post(now),
             }
         }
+        self.rest = rests.then(|| Rest {
+            changes,
+            posted: post && rest.is_some(),
+        });
+    }
+
+    /// What replication depends on besides images has changed.
+    pub(crate) const fn relinked(&mut self) {
+        self.rest = None;
     }
 
     /// Whether the mirror daemon of a site runs and reaches the peer.
@@ -167,6 +197,7 @@ impl SimWorld {
             faults: FaultTable::default(),
             random: seed,
             seen: now,
+            rest: None,
         };
         for (index, name) in names.iter().enumerate() {
             world.sites.push(Site {
@@ -178,7 +209,7 @@ impl SimWorld {
                 peer: (index < 2 && names.len() > 1).then_some(1 - index.min(1)),
                 silent: vec![],
                 access: Access::default(),
-                images: Images::default(),
+                images: Tracked::default(),
                 cloud: CloudState::new(name),
             });
         }
@@ -214,7 +245,10 @@ impl SimWorld {
 
     /// Changes how long things take.
     pub fn tune(&self, change: impl FnOnce(&mut Tuning)) {
-        self.with(|world, _| change(&mut world.tuning));
+        self.with(|world, _| {
+            world.relinked();
+            change(&mut world.tuning);
+        });
     }
 
     /// Uses the storage service of a site directly, as an operator with a command line does.
@@ -277,6 +311,7 @@ impl SimWorld {
                 return;
             }
             let returns = condition == Condition::Up;
+            world.relinked();
             world.sites[site].condition = condition;
             match (before, condition) {
                 (_, Condition::Dead) => world.crash_servers(site),
@@ -307,6 +342,7 @@ impl SimWorld {
     pub fn mirror_daemon(&self, site: &str, runs: bool) {
         let site = self.site(site);
         self.with(|world, now| {
+            world.relinked();
             if runs && !world.sites[site].daemon {
                 world.sites[site].since = now;
             }

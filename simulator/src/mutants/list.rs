@@ -2,7 +2,7 @@
 
 use super::Planting::{Both, Graph, Line, Port};
 use super::{Mutant, Planting, Wrap, any, graphs as g, quietly};
-use crate::faults::{FaultKind, KEYPAIR};
+use crate::faults::FaultKind;
 use crate::story::{Disaster, End, Order, Scenario, Step};
 use ns_core::planted::Bug;
 
@@ -187,13 +187,21 @@ fn deleted_sources(s: &mut Scenario) {
 
 fn taken_names(s: &mut Scenario) {
     s.steps = vec![Step::Wait(100), Step::Planned(ended(End::Rollback))];
-    s.faults = vec![crate::faults::Fault {
+    // Between the check of the plan and the making: a tenant whose name was taken before shows in the plan, and the failover is
+    // refused.
+    let fault = |kind: FaultKind, verb, after| crate::faults::Fault {
         step: 1,
-        after: 0,
-        // A tenant whose name is taken shows in the plan, and the failover is refused before it makes anything.
-        verb: Some(KEYPAIR),
-        ..FaultKind::NameTaken.draw(&mut crate::dice::Dice::new(s.seed), 1)
-    }];
+        after,
+        length: 1,
+        site: "b",
+        verb,
+        roll: 60,
+        kind,
+    };
+    s.faults = vec![
+        fault(FaultKind::Slow, Some("create"), 0),
+        fault(FaultKind::NameTaken, None, 2 + s.seed % 60),
+    ];
 }
 
 /// See the module.

@@ -2,7 +2,7 @@
 //! commits are in `ports` and `store`.
 
 use super::{Repair, World};
-use crate::faults::{Fault, FaultKind, KEYPAIR, Moment};
+use crate::faults::{Fault, FaultKind, Moment};
 use crate::mutants::{Wrap, wrapped};
 use crate::story::Scenario;
 use ns_core::sim::Part;
@@ -93,7 +93,7 @@ impl World {
                 self.later(length, Repair::Capacity);
                 true
             }
-            FaultKind::NameTaken => self.take_names(fault.verb),
+            FaultKind::NameTaken => self.take_names(),
             FaultKind::DeletedByHand => self.delete_by_hand(fault.roll).await,
             FaultKind::SourceImageDeleted => self.delete_source(fault.roll),
             FaultKind::ClockForward | FaultKind::ClockBack => {
@@ -165,8 +165,7 @@ impl World {
     }
 
     /// Somebody makes things with the names that the recovery will want.
-    /// Somebody takes the names that a failover wants; with [`KEYPAIR`] that of the keypair alone, which no plan is checked for.
-    fn take_names(&mut self, verb: Option<&str>) -> bool {
+    fn take_names(&mut self) -> bool {
         use ns_core::provider::Spec;
         let tenant = Spec::Tenant {
             name: "shop-recovered".into(),
@@ -177,10 +176,8 @@ impl World {
             public_key: "ssh-ed25519 AAAA somebody".into(),
         };
         let before = self.foreign.len();
-        let wanted = [Some(tenant).filter(|_| verb != Some(KEYPAIR)), Some(pair)];
-        let made = wanted
+        let made = [tenant, pair]
             .into_iter()
-            .flatten()
             .filter_map(|spec| self.shared.sim.make("b", &spec).ok());
         self.foreign.extend(made.map(|id| format!(" {id} ")));
         self.foreign.len() > before

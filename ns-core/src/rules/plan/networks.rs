@@ -3,7 +3,7 @@
 use super::PlanWorld;
 use super::mapping::{Holes, PlanFlag};
 use crate::ErrorKind;
-use crate::model::{Instance, RecoveryPlan};
+use crate::model::{FloatingIp, Instance, RecoveryPlan};
 use std::collections::BTreeSet;
 
 /// PLAN-11, PLAN-69 … PLAN-75, PLAN-90, PLAN-91. What a failover connects: the routers of every network that an instance
@@ -87,7 +87,7 @@ fn addresses(plan: &RecoveryPlan, world: &PlanWorld<'_>, ours: &BTreeSet<&str>, 
                 format!("the address {target} is mapped twice"),
                 "choose another address",
             )
-        } else if taken.is_some_and(|f| !world.job_tenants.contains(&f.tenant_id)) {
+        } else if taken.is_some_and(|f| !world.job_tenants.contains(&f.tenant_id) && !is_at_home(plan, world, f)) {
             (
                 ErrorKind::Conflict,
                 format!("the address {target} is in use on the Target"),
@@ -104,4 +104,13 @@ fn addresses(plan: &RecoveryPlan, world: &PlanWorld<'_>, ours: &BTreeSet<&str>, 
             remedy,
         );
     }
+}
+
+/// Whether an address is that of an original instance, to which a plan that leads back leads: it has it still.
+fn is_at_home(plan: &RecoveryPlan, world: &PlanWorld<'_>, address: &FloatingIp) -> bool {
+    let ports = &world.target.inventory.ports;
+    let port = address.port_id.as_ref().and_then(|id| ports.get(id));
+    let original =
+        |device: &str| (plan.home.iter()).any(|home| home.instances.values().any(|was| was.as_str() == device));
+    port.is_some_and(|port| original(&port.device_id))
 }

@@ -106,13 +106,17 @@ impl CloudState {
             }
             Spec::SecurityGroupRules { group, rules, .. } => self.set_rules(&known(group)?, rules),
             Spec::Keypair { name, public_key } => {
+                // All keypairs are one user's: those of several recoveries are told apart by their tokens, as on OpenStack.
+                let taken = self.inventory.keypairs.contains_key(&CloudId::from(name.as_str()));
+                let name = match token {
+                    Some(token) if taken => format!("{name}-{token}"),
+                    None if taken => return Err(conflict(format!("there is a keypair {name} already"))),
+                    _ => name.clone(),
+                };
                 let id = CloudId::from(name.as_str());
-                if self.inventory.keypairs.contains_key(&id) {
-                    return Err(conflict(format!("there is a keypair {name} already")));
-                }
                 self.put(Resource::Keypair(Keypair {
                     id: id.clone(),
-                    name: name.clone(),
+                    name,
                     public_key: public_key.clone(),
                     fingerprint: format!("sim:{:08x}", public_key.bytes().map(u32::from).sum::<u32>()),
                 }));

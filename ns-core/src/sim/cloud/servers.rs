@@ -10,6 +10,12 @@ use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use std::sync::Arc;
 
+/// What a server calls its disk of this number.
+fn device(index: usize) -> String {
+    let letter = char::from(b'a' + u8::try_from(index % 26).unwrap_or_default());
+    format!("/dev/vd{letter}")
+}
+
 impl World {
     /// Accepts the order to make a server. It runs some seconds later by itself.
     pub(crate) fn order_server(
@@ -152,11 +158,7 @@ impl World {
         }
         for (index, volume) in volumes.iter().enumerate() {
             if let Some(volume) = cloud.inventory.volumes.get_mut(volume) {
-                let device = format!(
-                    "/dev/vd{}",
-                    char::from(b'a' + u8::try_from(index % 26).unwrap_or_default())
-                );
-                volume.attachments.push((id.clone(), device));
+                volume.attachments.push((id.clone(), device(index)));
                 "in-use".clone_into(&mut volume.status);
             }
         }
@@ -173,6 +175,31 @@ impl World {
         cloud.pending.insert(id.clone(), (now + delay, Becomes::Running));
         cloud.count_use();
         Ok(id)
+    }
+
+    /// Gives a server one more disk.
+    pub(crate) fn attach_volume(&mut self, site: usize, server: &CloudId, volume: &CloudId) -> Result<()> {
+        let here = &mut self.sites[site];
+        let cloud = &mut here.cloud;
+        let found = cloud.inventory.volumes.get_mut(volume);
+        let found = found.ok_or_else(|| missing("volume", volume.as_str()))?;
+        let owner = cloud.inventory.instances.get_mut(server);
+        let owner = owner.ok_or_else(|| missing("server", server.as_str()))?;
+        if owner.volume_ids.contains(volume) || (!found.attachments.is_empty() && !found.multiattach) {
+            return Err(conflict(format!("Invalid volume: volume {volume} is attached already")));
+        }
+        found.attachments.push((server.clone(), device(owner.volume_ids.len())));
+        "in-use".clone_into(&mut found.status);
+        owner.volume_ids.push(volume.clone());
+        if let Some(guest) = cloud.guests.get_mut(server).filter(|g| g.up)
+            && let Some(key) = found.storage.as_ref().and_then(|s| here.images.key(s).ok())
+        {
+            guest.disks.push(key);
+            if let Some(image) = here.images.by_key.get_mut(&key) {
+                image.watchers += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Does to servers what is due.

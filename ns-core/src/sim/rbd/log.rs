@@ -97,14 +97,15 @@ impl Log {
     }
 
     pub(crate) fn snapshots(&self) -> Vec<Snap> {
-        let mut snaps: Vec<Snap> = vec![];
+        let (mut snaps, mut size): (Vec<Snap>, _) = (vec![], 0);
         for (index, entry) in self.entries.iter().enumerate() {
+            size = entry.what.size().unwrap_or(size);
             match &entry.what {
                 What::Snapshot { name } => snaps.push(Snap {
                     name: name.clone(),
                     at: entry.at,
                     position: index + 1,
-                    size: self.size(index + 1),
+                    size,
                 }),
                 What::SnapshotGone { name } => snaps.retain(|s| s.name != *name),
                 _ => {}

@@ -5,7 +5,7 @@
 //! snapshot, journal mode entry by entry with a lag. Between two looks nothing changes but by these rules, because
 //! everybody who changes something looks first.
 
-use super::image::{Copy, Counter, Image, Images, Key, Mirror, Posted};
+use super::image::{Copy, Counter, Image, Images, Key, Mirror, MirrorSnap, Posted};
 use super::log::{Log, What};
 use crate::model::ReplicationMode;
 use crate::sim::tuning::Tuning;
@@ -23,19 +23,22 @@ pub(crate) struct Link<'w> {
 }
 
 impl<'w> Link<'w> {
-    /// Does everything that is due.
-    pub(crate) fn advance(&mut self, now: Timestamp) {
+    /// Does everything that is due; whether there was nothing, and nothing will be due as long as nobody changes anything.
+    pub(crate) fn advance(&mut self, now: Timestamp) -> bool {
         let missing = self
             .there
             .mirrored
             .iter()
             .filter(|(id, _)| !self.here.mirrored.contains_key(*id));
-        for key in missing.map(|(_, key)| *key).collect::<Vec<_>>() {
+        let missing: Vec<_> = missing.map(|(_, key)| *key).collect();
+        let mut rests = missing.is_empty();
+        for key in missing {
             self.make_replica(key, now);
         }
         for key in self.here.mirrored.values().copied().collect::<Vec<_>>() {
-            self.pull(key, now);
+            rests &= self.pull(key, now);
         }
+        rests
     }
 
     /// The image on the other side with the same global id.
@@ -68,37 +71,42 @@ impl<'w> Link<'w> {
         self.here.insert(key, replica);
     }
 
-    fn pull(&mut self, key: Key, now: Timestamp) {
+    /// As [`advance`](Self::advance), for one image.
+    fn pull(&mut self, key: Key, now: Timestamp) -> bool {
         let Some((source, from)) = self.source(key) else {
-            return self.follow_removal(key, now);
+            self.follow_removal(key, now);
+            return false;
         };
         if self.resync(from.primary, key, now) {
-            return;
+            return false;
         }
+        let mut rests = true;
         loop {
             let Some(image) = self.here.by_key.get_mut(&key) else {
-                return;
+                return false;
             };
             let Some(mirror) = image.mirror.as_mut().filter(|m| !m.primary) else {
-                return;
+                return rests;
             };
             if let Some(copy) = &mirror.copy {
                 let (to, data_at, ends) = (copy.to, copy.data_at, copy.ends.max(self.since));
                 if source.log.len() < to || !source.log.extends(&image.log) {
                     mirror.copy = None;
-                    return;
+                    return false;
                 }
                 if ends > now {
-                    return;
+                    return false;
                 }
+                rests = false;
                 mirror.copied = Some((ends, data_at));
                 mirror.copy = None;
                 self.take(source, key, to);
                 continue;
             }
             if !source.log.extends(&image.log) {
-                return;
+                return rests;
             }
+            rests &= image.log.len() > 0 && waits_for_nothing(source, from, image);
             let Some(copy) = next_copy(self.tuning, self.since, source, from, image, now) else {
                 break;
             };
@@ -114,6 +122,7 @@ impl<'w> Link<'w> {
                 self.take(source, key, to);
             }
         }
+        rests
     }
 
     /// Appends what is new, and lets the name follow.
@@ -164,6 +173,14 @@ impl<'w> Link<'w> {
         let due = gone.is_some_and(|at| (*at + self.tuning.delete_lag).max(self.since) <= now);
         if due && !mirror.primary && image.log.demoted() != Some(true) {
             self.here.remove(key);
+        }
+    }
+
+    /// Posts again what was posted last.
+    pub(crate) fn post_again(&mut self, at: Timestamp) {
+        let mirrors = self.here.by_key.values_mut().filter_map(|i| i.mirror.as_mut());
+        for posted in mirrors.filter_map(|m| m.posted.as_mut()) {
+            posted.at = at;
         }
     }
 
@@ -262,9 +279,7 @@ fn next_copy(
             (to, ready, ready)
         }
         ReplicationMode::Snapshot => {
-            let newest = mirror.copied.map(|(_, data_at)| data_at);
-            let new = |s: &&super::image::MirrorSnap| s.position > image.log.len() || Some(s.at) > newest;
-            let snap = from.snapshots.iter().find(new)?;
+            let snap = new_snapshot(from, image, mirror)?;
             (snap.position, snap.at, ready.max(snap.at + tuning.mirror_poll))
         }
     };
@@ -276,6 +291,22 @@ fn next_copy(
         begun,
         ends: begun + takes,
     })
+}
+
+/// The oldest mirror snapshot that was not copied yet.
+fn new_snapshot<'f>(from: &'f Mirror, image: &Image, mirror: &Mirror) -> Option<&'f MirrorSnap> {
+    let newest = mirror.copied.map(|(_, data_at)| data_at);
+    let new = |s: &&MirrorSnap| s.position > image.log.len() || Some(s.at) > newest;
+    from.snapshots.iter().find(new)
+}
+
+/// Whether a replica with its first copy has all that it can get.
+fn waits_for_nothing(source: &Image, from: &Mirror, image: &Image) -> bool {
+    match (from.mode, &image.mirror) {
+        (ReplicationMode::Journal, _) => source.log.len() == image.log.len(),
+        (ReplicationMode::Snapshot, Some(mirror)) => new_snapshot(from, image, mirror).is_none(),
+        (ReplicationMode::Snapshot, None) => false,
+    }
 }
 
 fn mirrored(images: &Images, key: Key) -> Option<(&Image, &Mirror)> {
