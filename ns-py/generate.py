@@ -2,7 +2,7 @@
 """Makes the typed half of the package from the engine's own source, so that neither names nor words are kept twice.
 
 ``python generate.py`` writes ``model.py`` (the values: frozen dataclasses and enumerations), ``_areas.py`` and ``_aio_areas.py`` (the verbs)
-into ``python/neverstop``; ``--check`` only says whether they are what the source gives. It reads Rust as rustfmt writes it, and stops at
+and ``_ports.py`` (what providers do) into ``python/neverstop``; ``--check`` only says whether they are what the source gives. It reads Rust as rustfmt writes it, and stops at
 anything that it does not understand rather than leave it out.
 """
 
@@ -210,7 +210,7 @@ def read_types() -> dict[str, list[Struct | Enum | str]]:
             if match := re.fullmatch(r"pub struct (\w+)(?:<T>)? \{", line):
                 name = match[1]
                 doc, serde = documented(lines, at)
-                if name in WRITTEN or name == "Settings" or not any(x in above(lines, at) for x in ("Serialize", "Deserialize")) and name not in ("Login",):
+                if name in WRITTEN or name == "Settings" or not any(x in above(lines, at) for x in ("Serialize", "Deserialize")) and name not in ("Login", "PairingOffer"):
                     continue
                 made = Struct(name, doc, serde, members_of(lines[at + 1 : block(lines, at)], where, True))
             elif match := re.fullmatch(r"pub struct (\w+)\((?:pub\(crate\) )?String\);", line):
@@ -401,6 +401,14 @@ def words(doc: list[str]) -> list[str]:
 
 # Ways to make a value that its Rust type has too.
 MADE_BY = {
+    "CloudCapabilities": [
+        f"""    @classmethod
+    def {name}(cls) -> Self:
+        \"\"\"{what}\"\"\"
+        return cls(**dict.fromkeys(cls.__slots__, {value}))
+"""
+        for name, what, value in (("none", "Nothing.", False), ("all", "Everything.", True))
+    ],
     "JobRequest": [
         *(
             f"""    @classmethod
@@ -745,8 +753,173 @@ def method(types: Types, verb: Verb, prefix: str, awaits: str, define: str) -> l
     return [*lines, f"        answer: {shown} = {called}", "        return answer", ""]
 
 
+@dataclass
+class Port:
+    name: str
+    doc: list[str]
+    verbs: list[Verb]
+
+
+# What a provider need not write, as its Rust trait does it.
+OPTIONAL_PORT_VERBS = {
+    "probe": ["await self.check()"],
+    "removal_command": ["return None"],
+    "notices": [
+        "raise UnsupportedError(",
+        '    f"{self.platform} does not tell of changes by itself", code="cloud.notices", remedy="rely on synchronisation"',
+        ")",
+    ],
+}
+# Not verbs: what a provider is, and what it can do for good.
+PORT_FACTS = {"platform", "kind", "capabilities"}
+
+
+def read_ports() -> list[Port]:
+    """The traits that a provider implements."""
+    ports = []
+    for file in ("cloud", "storage"):
+        lines = (CORE / "provider" / f"{file}.rs").read_text().splitlines()
+        start = next(at for at, line in enumerate(lines) if re.match(r"pub trait \w+Provider:", line))
+        name = re.match(r"pub trait (\w+):", lines[start])[1]  # type: ignore[index]
+        port = Port(name, documented(lines, start)[0], [])
+        for at in range(start + 1, block(lines, start)):
+            if not re.match(r"    (async )?fn ", lines[at]):
+                continue
+            form = r"    (?:async )?fn (\w+)(?:<'a>)?\(&(?:'a )?self(?:, )?(.*?)\) -> (.+?)(?:;| \{)"
+            match = re.fullmatch(form, lines[at])
+            if not match:
+                raise NotUnderstood(lines[at])
+            answer = match[3].removeprefix("Result<").removesuffix(">") if match[3].startswith("Result<") else match[3]
+            streams = re.fullmatch(r"BoxStream<'\w+, Result<(.+)>>", answer)
+            params = [(n, t.replace("'a ", "")) for n, t in (p.split(": ", 1) for p in split(match[2]))]
+            answer = streams[1] if streams else answer
+            port.verbs.append(Verb(file, match[1], documented(lines, at)[0], params, answer, bool(streams)))
+        ports.append(port)
+    return ports
+
+
+def port_type(types: Types, rust: str) -> str:
+    """What a provider is given: whole values."""
+    return re.sub(r"^Sequence\[(.+)\]$", r"tuple[\1, ...]", types.python(rust))
+
+
+def ports(types: Types, found: list[Port]) -> str:
+    body: list[str] = []
+    for port in found:
+        half = port.verbs[0].area
+        called = "platform" if half == "cloud" else "kind"
+        body += [
+            f"class {port.name}(ABC):",
+            *docstring([*port_doc(port.doc), "", *PORT_NOTES], "    "),
+            "",
+            f"    {called}: str",
+            *docstring(next(v.doc for v in port.verbs if v.name == called), "    "),
+            "    fields: ClassVar[tuple[ConnectorField, ...]] = ()",
+            '    """What is asked for to connect."""',
+            "",
+            "    @classmethod",
+            "    async def connect(cls, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> Self:",
+            '        """Makes a provider of settings and secrets, which were checked against ``fields``. Here: ``cls(**settings, **secrets)``.',
+            "",
+            "        Raises:",
+            "            ``InvalidError``, naming the field, for settings that cannot work.",
+            '        """',
+            "        make: Any = cls",
+            "        made: Self = make(**settings, **secrets)",
+            "        return made",
+            "",
+            "    @abstractmethod",
+            f"    def capabilities(self) -> {types.python(next(v.answer for v in port.verbs if v.name == 'capabilities'))}:",
+            '        """What this provider can do. Asked once, when it was connected."""',
+            "",
+        ]
+        native = [f"class Native{port.name}({port.name}):", '    """A provider of the engine\'s own, for whoever wraps or watches it."""', ""]
+        native += ["    def __init__(self, native: Native) -> None:", "        self._native = native", f"        self.{called} = native.name()", ""]
+        native += [
+            f"    def capabilities(self) -> {types.python(next(v.answer for v in port.verbs if v.name == 'capabilities'))}:",
+            f"        answer: {types.python(next(v.answer for v in port.verbs if v.name == 'capabilities'))} = loads(self._native.capabilities(), {types.python(next(v.answer for v in port.verbs if v.name == 'capabilities'))})",
+            "        return answer",
+            "",
+        ]
+        for verb in port.verbs:
+            if verb.name in PORT_FACTS:
+                continue
+            given = "".join(f", {name}: {port_type(types, rust)}" for name, rust in verb.params)
+            answer = types.python(verb.answer)
+            at_once = verb.name == "removal_command"
+            define = "def" if at_once or (verb.streams and verb.name != "notices") else "async def"
+            full = f"AsyncIterator[{answer}]" if verb.streams else answer
+            signature = f"    {define} {verb.name}(self{given}) -> {full}:"
+            own = OPTIONAL_PORT_VERBS.get(verb.name)
+            if own is None:
+                body.append("    @abstractmethod")
+            body += [signature, *docstring(port_doc(verb.doc), "        "), *(f"        {line}" for line in own or [])]
+            body.append("")
+            if at_once or verb.name == "notices":
+                continue
+            sent = "{" + ", ".join(f'"{name}": {name}' for name, _ in verb.params) + "}"
+            native.append(signature)
+            if verb.streams:
+                native += [f"        return native_list(self._native, {verb.params[0][0]}, {answer})", ""]
+            elif answer == "None":
+                native += [f'        await native_call(self._native, "{verb.name}", {sent}, None)', ""]
+            else:
+                native += [f'        answer: {answer} = await native_call(self._native, "{verb.name}", {sent}, {answer})', "        return answer", ""]
+        body += ["", *native, ""]
+    text = re.sub(r'""".*?"""', "", "\n".join(body), flags=re.S)
+    imports = sorted({n for n in re.findall(r"\b[A-Z]\w+\b", text) if n in EXPORTED(types)})
+    head = [
+        HEADER.format(what="What a cloud and a storage do, for providers that are written in Python."),
+        "from __future__ import annotations",
+        "",
+        "from abc import ABC, abstractmethod",
+        "from collections.abc import AsyncIterator, Mapping",
+        "from typing import TYPE_CHECKING, Any, ClassVar, Self",
+        "",
+        "from ._providers import native_call, native_list",
+        "from ._values import Secret, loads",
+        "from .exceptions import UnsupportedError",
+        "from .model import (",
+        *[f"    {n}," for n in imports],
+        ")",
+        "",
+        "if TYPE_CHECKING:",
+        "    from ._native import Provider as Native",
+        "",
+        "__all__ = [" + ", ".join(f'"{port.name}"' for port in found) + "]",
+        "",
+        "",
+    ]
+    return "\n".join([*head, *body]).rstrip() + "\n"
+
+
+PORT_NOTES = [
+    "It is called on an event loop of the package, in a thread of its own: what blocks belongs into `asyncio.to_thread`. A call that the",
+    "engine gives up is cancelled. A `NeverStopError` of one of the engine's kinds is what it says to the engine; any other exception is a",
+    "fault of the provider. What holds for every call:",
+    "",
+    "- Every creating call carries a token, which is kept with the thing, so that `find` finds it after a crash. Creating again with the",
+    "  same token gives the same thing. Removing checks the token first.",
+    "- A call that answers was seen to have taken effect: an accepted request is not a done one.",
+    "- Every call may be made again after it succeeded, failed or was cancelled half way; it then finishes the work.",
+    "- `Unavailable` is tried again; `Timeout` means that nobody knows the outcome; every other kind ends the task.",
+]
+
+
+def port_doc(doc: list[str]) -> list[str]:
+    """A trait's words in those of Python."""
+    text = "\n".join(doc).replace("`Ok` means", "its answer means").replace("`Ok`", "succeeds")
+    text = re.sub(r"See \S+ (?:opening lines )?(?:for|module's opening lines for) what holds for every method\.", "", text)
+    text = re.sub(r"See the module's opening lines for what holds for every method\.", "", text)
+    return re.sub(r"(^|\. )(s)ucceeds", r"\1Succeeds", text, flags=re.M).split("\n")
+
+
 def everything() -> dict[str, str]:
-    types, verbs = Types(), [*read_verbs(), *beside()]
+    types, verbs, found = Types(), [*read_verbs(), *beside()], read_ports()
+    for verb in [v for port in found for v in port.verbs if v.name not in ("platform", "kind")]:
+        for _, rust in verb.params:
+            types.python(rust)
+        types.python(verb.answer)
     for verb in verbs:
         for name, rust in verb.params:
             if rust.removeprefix("&") not in ("Providers",):
@@ -763,7 +936,7 @@ def everything() -> dict[str, str]:
         text = re.sub(
             rf'(class {kind}\(Value\):\n    """.*?"""\n)', rf'\1\n    _kind: ClassVar[str] = "{wire}"', text, count=1, flags=re.S
         )
-    return {"model.py": text, "_areas.py": areas(types, verbs, False), "_aio_areas.py": areas(types, verbs, True)}
+    return {"model.py": text, "_areas.py": areas(types, verbs, False), "_aio_areas.py": areas(types, verbs, True), "_ports.py": ports(types, found)}
 
 
 # Beside the verbs of the face: what the Rust type of an answer can do and its values here cannot.

@@ -2,10 +2,12 @@
 
 use crate::error;
 use crate::face::{self, Args};
+use crate::provider::{Connector, Given};
 use crate::runtime::{self, Owned};
 use crate::sim::SimWorld;
 use crate::stream::Stream;
-use crate::work::{self, Answer, Left, Pending, Work};
+use crate::time::WorldTime;
+use crate::work::{self, Answer, Left, Pending, Place, Work};
 use ns_ceph::CephConnector;
 use ns_core::model::{ClusterId, ConnectionSettings};
 use ns_core::provider::{CloudConnector, StorageConnector};
@@ -83,6 +85,7 @@ fn key_file(path: &Path) -> Result<KeyFile> {
 struct Made {
     engine: ns_core::Engine,
     connectors: Connectors,
+    place: Place,
 }
 
 /// The connectors of an engine, for connections that it does not keep.
@@ -103,6 +106,31 @@ impl Connectors {
             known.storages.push(Arc::new(world.connector()));
         }
         known
+    }
+
+    /// Adds those that Python brings.
+    fn with(mut self, brought: Brought, time: Option<&WorldTime>) -> Result<Self> {
+        let taken = |argument: &str, kind: &str| {
+            let message = format!("there is a connector {kind} already");
+            bad_config(argument, message, "give the provider another name")
+        };
+        for given in brought.clouds {
+            let connector = Connector::new(given, time.cloned())?;
+            let kind = CloudConnector::platform(&connector);
+            if self.clouds.iter().any(|known| known.platform() == kind) {
+                return Err(taken("clouds", kind));
+            }
+            self.clouds.push(Arc::new(connector));
+        }
+        for given in brought.storages {
+            let connector = Connector::new(given, time.cloned())?;
+            let kind = StorageConnector::kind(&connector);
+            if self.storages.iter().any(|known| known.kind() == kind) {
+                return Err(taken("storages", kind));
+            }
+            self.storages.push(Arc::new(connector));
+        }
+        Ok(self)
     }
 
     fn add_to(&self, mut builder: EngineBuilder) -> EngineBuilder {
@@ -135,8 +163,13 @@ impl Connectors {
     }
 }
 
-async fn make(config: Config, world: Option<World>) -> Result<Made> {
-    let connectors = Connectors::new(world.as_ref());
+/// Connectors that Python brings.
+struct Brought {
+    clouds: Vec<Given>,
+    storages: Vec<Given>,
+}
+
+async fn make(config: Config, connectors: Connectors, world: Option<World>, place: Place) -> Result<Made> {
     let mut builder = ns_core::Engine::builder(store(&config.store, world.as_ref()).await?);
     builder = connectors.add_to(builder);
     builder = match &config.keys {
@@ -160,18 +193,42 @@ async fn make(config: Config, world: Option<World>) -> Result<Made> {
     Ok(Made {
         engine: builder.build()?,
         connectors,
+        place,
     })
 }
 
 /// Makes an engine; it does nothing until it is started.
 #[pyfunction]
-#[pyo3(signature = (config, world=None))]
-pub(crate) fn open(py: Python<'_>, config: &[u8], world: Option<&SimWorld>) -> PyResult<Engine> {
+#[pyo3(signature = (config, world=None, clouds=None, storages=None))]
+pub(crate) fn open(
+    py: Python<'_>,
+    config: &[u8],
+    world: Option<&SimWorld>,
+    clouds: Option<Vec<Given>>,
+    storages: Option<Vec<Given>>,
+) -> PyResult<Engine> {
     let config: Config = serde_json::from_slice(config)
         .map_err(|e| error::exception(py, &bad_config("config", e.to_string(), "see help(neverstop.connect)")))?;
+    let time = world.map(SimWorld::time);
+    let place = world.map(SimWorld::place).transpose()?;
     let world = world.map(SimWorld::parts).transpose()?;
     let runtime = runtime::handle()?;
-    let made = py.detach(|| runtime.block_on(make(config, world)));
+    let connectors = Connectors::new(world.as_ref()).with(
+        Brought {
+            clouds: clouds.unwrap_or_default(),
+            storages: storages.unwrap_or_default(),
+        },
+        time.as_ref(),
+    );
+    let connectors = connectors.map_err(|e| error::exception(py, &e))?;
+    let making = make(config, connectors, world, place.clone());
+    let made = py.detach(|| match place {
+        None => runtime.block_on(making),
+        Some(alone) => runtime.block_on(alone.handle().spawn(making)).unwrap_or_else(|e| {
+            let message = "making the engine was given up";
+            Err(Error::new(ErrorKind::Internal, "python.open", message).with_source(e))
+        }),
+    });
     let made = made.map_err(|e| error::exception(py, &e))?;
     Ok(Engine { made: Owned::new(made) })
 }
@@ -184,9 +241,10 @@ pub(crate) struct Engine {
 
 impl Engine {
     fn begin(&self, py: Python<'_>, verb: &str, args: &[u8]) -> PyResult<(Work, Left)> {
-        let engine = self.made.get()?.engine.clone();
-        let begun = Args::read(args, None).and_then(|args| face::begin_engine(engine, verb, args));
-        begun.map_err(|e| error::exception(py, &e))
+        let Made { engine, place, .. } = self.made.get()?.clone();
+        let begun = Args::read(args, None).and_then(|args| face::begin_engine(engine, verb, args, &place));
+        let (work, left) = begun.map_err(|e| error::exception(py, &e))?;
+        Ok((work::placed(work, left, &place), left))
     }
 }
 
@@ -216,7 +274,7 @@ impl Engine {
     fn session(&self, py: Python<'_>, actor: &[u8]) -> PyResult<Session> {
         let made = self.made.get()?;
         let actor = face::actor(actor).map_err(|e| error::exception(py, &e))?;
-        Ok(Session::new(made.engine.session(actor)))
+        Ok(Session::new(made.engine.session(actor), made.place.clone()))
     }
 
     /// Makes providers by a connection that the engine does not keep.
@@ -227,7 +285,14 @@ impl Engine {
             storage: storage.into_core(),
         };
         let runtime = runtime::handle()?;
-        let providers = py.detach(|| runtime.block_on(made.connectors.providers(&connection)));
+        let connectors = made.connectors.clone();
+        let connecting = async move { connectors.providers(&connection).await };
+        let providers = py.detach(|| match &made.place {
+            None => runtime.block_on(connecting),
+            Some(alone) => runtime.block_on(alone.handle().spawn(connecting)).unwrap_or_else(|e| {
+                Err(Error::new(ErrorKind::Internal, "python.connect", "connecting was given up").with_source(e))
+            }),
+        });
         let providers = providers.map_err(|e| error::exception(py, &e))?;
         Ok(Providers {
             inner: Owned::new(providers),
@@ -266,21 +331,22 @@ pub(crate) struct Providers {
 /// The engine as one actor sees it.
 #[pyclass(frozen, module = "neverstop._native")]
 pub(crate) struct Session {
-    inner: Owned<ns_core::Session>,
+    inner: Owned<(ns_core::Session, Place)>,
 }
 
 impl Session {
-    pub(crate) fn new(session: ns_core::Session) -> Self {
+    pub(crate) fn new(session: ns_core::Session, place: Place) -> Self {
         Self {
-            inner: Owned::new(session),
+            inner: Owned::new((session, place)),
         }
     }
 
     fn begin(&self, py: Python<'_>, verb: &str, args: &[u8], providers: Option<&Providers>) -> PyResult<(Work, Left)> {
-        let session = self.inner.get()?.clone();
+        let (session, place) = self.inner.get()?.clone();
         let providers = providers.map(|p| p.inner.get().cloned()).transpose()?;
         let begun = Args::read(args, providers).and_then(|args| face::begin(session, verb, args));
-        begun.map_err(|e| error::exception(py, &e))
+        let (work, left) = begun.map_err(|e| error::exception(py, &e))?;
+        Ok((work::placed(work, left, &place), left))
     }
 }
 
@@ -317,14 +383,15 @@ impl Session {
 
     /// Begins a stream.
     fn stream(&self, py: Python<'_>, verb: &str, args: &[u8]) -> PyResult<Stream> {
-        let session = self.inner.get()?.clone();
+        let (session, place) = self.inner.get()?.clone();
         let begun = Args::read(args, None).and_then(|args| face::flow(session, verb, args));
-        begun.map(Stream::new).map_err(|e| error::exception(py, &e))
+        let items = begun.map_err(|e| error::exception(py, &e))?;
+        Ok(Stream::new(items, place))
     }
 
     /// Who acts: name, role and groups.
     fn actor(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        match Answer::json(self.inner.get()?.actor()) {
+        match Answer::json(self.inner.get()?.0.actor()) {
             Ok(Answer::Json(json)) => Ok(json),
             Ok(_) => Ok(Vec::new()),
             Err(e) => Err(error::exception(py, &e)),

@@ -1,7 +1,7 @@
 //! Every verb of the engine's face by its name, with the names of what it takes: arguments come as one JSON object, the answer goes as
 //! JSON. What a verb means is told where it is, in `ns_core::session`; the Python layer is made from the same source.
 
-use crate::work::{Answer, Left, Work};
+use crate::work::{Answer, Left, Place, Work};
 use futures::{StreamExt, TryStreamExt};
 use ns_core::model::{
     AvailabilityZone, ClusterId, EventId, Flavor, FloatingIp, Hypervisor, Instance, Keypair, Network, Port, Query,
@@ -31,7 +31,7 @@ impl Args {
     }
 
     /// One argument. What is left out is null.
-    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T> {
+    pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T> {
         let value = self.named.remove(name).unwrap_or_default();
         serde_json::from_value(value).map_err(|e| {
             Error::new(ErrorKind::Invalid, "python.argument", e.to_string())
@@ -40,14 +40,14 @@ impl Args {
         })
     }
 
-    fn providers(&mut self) -> Result<Providers> {
+    pub(crate) fn providers(&mut self) -> Result<Providers> {
         self.providers.take().ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "python.providers", "providers are needed").with_field("providers")
         })
     }
 
     /// Nothing may be left over.
-    fn end(self) -> Result<()> {
+    pub(crate) fn end(self) -> Result<()> {
         match self.named.keys().next() {
             None => Ok(()),
             Some(name) => Err(Error::new(
@@ -61,16 +61,16 @@ impl Args {
 }
 
 /// A verb: what it is called and what it does with what it is given.
-struct Verb<S> {
-    name: &'static str,
-    takes: &'static [&'static str],
-    begin: fn(S, Args) -> Result<Work>,
+pub(crate) struct Verb<S> {
+    pub(crate) name: &'static str,
+    pub(crate) takes: &'static [&'static str],
+    pub(crate) begin: fn(S, Args) -> Result<Work>,
 }
 
 /// `"area.verb"(arguments) => |session| call`: an argument's type is that of the call, or is said.
-macro_rules! verbs {
+macro_rules! table {
     ($($name:literal ($($arg:ident $(: $type:ty)?),* $(; $providers:ident)?) => |$s:ident| $call:expr;)*) => {
-        &[$(Verb {
+        &[$($crate::face::Verb {
             name: $name,
             takes: &[$(stringify!($arg),)* $(stringify!($providers))?],
             begin: |$s, args| {
@@ -79,13 +79,15 @@ macro_rules! verbs {
                 $(let $arg $(: $type)? = args.take(stringify!($arg))?;)*
                 $(let $providers = args.providers()?;)?
                 args.end()?;
-                Ok(Box::pin(async move { Answer::json(&$call.await?) }))
+                Ok(Box::pin(async move { $crate::work::Answer::json(&$call.await?) }))
             },
         }),*]
     };
 }
 
-static SESSION: &[Verb<Session>] = verbs! {
+pub(crate) use table;
+
+static SESSION: &[Verb<Session>] = table! {
     "clusters.connectors"() => |s| async { Ok::<_, Error>(s.clusters().connectors()) };
     "clusters.check"(; providers) => |s| s.clusters().check(&providers);
     "clusters.register"(request; providers) => |s| s.clusters().register(request, providers);
@@ -233,7 +235,7 @@ static SESSION: &[Verb<Session>] = verbs! {
     "audit.list"(query) => |s| s.audit().list(&query);
 };
 
-static ENGINE: &[Verb<Engine>] = verbs! {
+static ENGINE: &[Verb<Engine>] = table! {
     "engine.start"() => |e| e.start();
     "engine.shutdown"() => |e| async {
         e.shutdown().await;
@@ -362,11 +364,15 @@ pub(crate) fn begin(session: Session, name: &str, args: Args) -> Result<(Work, L
 }
 
 /// The same of an engine.
-pub(crate) fn begin_engine(engine: Engine, name: &str, mut args: Args) -> Result<(Work, Left)> {
+pub(crate) fn begin_engine(engine: Engine, name: &str, mut args: Args, place: &Place) -> Result<(Work, Left)> {
     if name == "engine.authenticate" {
         let token: Secret = args.take("token")?;
         args.end()?;
-        let work: Work = Box::pin(async move { engine.authenticate(&token.0).await.map(Answer::Session) });
+        let place = place.clone();
+        let work: Work = Box::pin(async move {
+            let session = engine.authenticate(&token.0).await?;
+            Ok(Answer::Session(session, place))
+        });
         return Ok((work, Left::GoesOn));
     }
     let verb = ENGINE.iter().find(|v| v.name == name).ok_or_else(|| unknown(name))?;

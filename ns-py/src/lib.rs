@@ -2,15 +2,20 @@
 //!
 //! It is small and untyped: requests come in and answers go out as JSON, by the names of the Rust face ([`face`]). What people see
 //! — classes, types, help — is Python, in `python/neverstop`. Here live what Python cannot do: the runtime that the engine runs on
-//! ([`runtime`]), waiting without the interpreter's lock, and making an engine ([`engine`]).
+//! ([`runtime`]), waiting without the interpreter's lock, making an engine ([`engine`]), and the engine calling providers that are written in Python
+//! ([`provider`]).
 
 mod clouds;
+mod conformance;
 mod engine;
 mod error;
 mod face;
+mod ports;
+mod provider;
 mod runtime;
 mod sim;
 mod stream;
+mod time;
 mod work;
 
 use pyo3::prelude::*;
@@ -21,9 +26,13 @@ mod _native {
     #[pymodule_export]
     use crate::clouds::clouds_yaml;
     #[pymodule_export]
+    use crate::conformance::Suite;
+    #[pymodule_export]
     use crate::engine::{Engine, Providers, Session, open};
     #[pymodule_export]
     use crate::face::verbs;
+    #[pymodule_export]
+    use crate::ports::Provider;
     #[pymodule_export]
     use crate::runtime::stop;
     #[pymodule_export]

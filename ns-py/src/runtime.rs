@@ -1,13 +1,15 @@
 //! The runtime that the engine runs on, which is our own: it is stopped before the interpreter goes (a thread that wants the
-//! interpreter's lock then would take the process down), and a process that forked learns that it has none.
+//! interpreter's lock then would take the process down), and a process that forked learns that it has none. A simulated world has a
+//! runtime of its own with one thread: its clock moves when everybody on it sleeps, which several threads could only guess.
 
 use crate::error;
 use pyo3::prelude::*;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
 
 /// How long threads that wait get to notice that the interpreter goes, and work on the runtime to end.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -77,6 +79,58 @@ pub(crate) fn handle() -> PyResult<Handle> {
     Ok(handle)
 }
 
+static ALONE: Mutex<Vec<Weak<Alone>>> = Mutex::new(Vec::new());
+
+/// A runtime with one thread, which ends when nobody has it any more.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    handle: Handle,
+    pid: u32,
+    end: Mutex<Option<oneshot::Sender<()>>>,
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Alone {
+    pub(crate) fn start() -> PyResult<Arc<Self>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (end, told) = oneshot::channel::<()>();
+        let (ending, ended) = mpsc::channel();
+        let made = Arc::new(Self {
+            handle: runtime.handle().clone(),
+            pid: process::id(),
+            end: Mutex::new(Some(end)),
+            ended: Mutex::new(ended),
+        });
+        std::thread::Builder::new()
+            .name("neverstop-world".to_owned())
+            .spawn(move || {
+                // Either way it is over.
+                let _ = runtime.block_on(told);
+                runtime.shutdown_timeout(STOP_LIMIT);
+                let _ = ending.send(());
+            })?;
+        let mut all = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&made));
+        Ok(made)
+    }
+
+    /// Where it runs.
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn stop(&self) {
+        if self.pid != process::id() {
+            return;
+        }
+        drop(self.end.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        // What does not end in time is left.
+        let _ = ended.recv_timeout(STOP_LIMIT);
+    }
+}
+
 /// Whether the interpreter is about to go.
 pub(crate) fn is_stopping() -> bool {
     STOPPING.load(Ordering::Acquire)
@@ -112,6 +166,10 @@ pub(crate) fn stop(py: Python<'_>) {
         while WAITING.load(Ordering::Acquire) > 0 && Instant::now() < until {
             std::thread::yield_now();
             std::thread::sleep(Duration::from_millis(1));
+        }
+        let alone = std::mem::take(&mut *ALONE.lock().unwrap_or_else(PoisonError::into_inner));
+        for runtime in alone.iter().filter_map(Weak::upgrade) {
+            runtime.stop();
         }
         if let Some(runtime) = runtime {
             runtime.shutdown_timeout(STOP_LIMIT);

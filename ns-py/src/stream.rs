@@ -1,7 +1,7 @@
 //! Streams of the engine: what comes is asked for, one after the other.
 
 use crate::runtime::Owned;
-use crate::work::{self, Answer, Left, Pending, Work};
+use crate::work::{self, Answer, Left, Pending, Place, Work};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use pyo3::prelude::*;
@@ -15,21 +15,24 @@ pub(crate) type Items = BoxStream<'static, ns_core::Result<Answer>>;
 #[pyclass(frozen, module = "neverstop._native")]
 pub(crate) struct Stream {
     items: Owned<Arc<Mutex<Items>>>,
+    place: Owned<Place>,
 }
 
 impl Stream {
-    pub(crate) fn new(items: Items) -> Self {
+    pub(crate) fn new(items: Items, place: Place) -> Self {
         Self {
+            place: Owned::new(place),
             items: Owned::new(Arc::new(Mutex::new(items))),
         }
     }
 
     fn next_one(&self) -> PyResult<Work> {
         let items = self.items.get()?.clone();
-        Ok(Box::pin(async move {
+        let next: Work = Box::pin(async move {
             let next = items.lock().await.next().await;
             next.unwrap_or(Ok(Answer::End))
-        }))
+        });
+        Ok(work::placed(next, Left::Ends, self.place.get()?))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::engine::Session;
 use crate::error;
-use crate::runtime::{self, Owned, Waiting};
+use crate::runtime::{self, Alone, Owned, Waiting};
 use futures::future::BoxFuture;
 use ns_core::Error;
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
@@ -22,7 +23,7 @@ pub(crate) enum Answer {
     /// Nothing more comes of a stream.
     End,
     /// A session, of whoever logged in.
-    Session(ns_core::Session),
+    Session(ns_core::Session, Place),
 }
 
 impl Answer {
@@ -42,7 +43,7 @@ impl Answer {
         Ok(match self {
             Self::Json(json) => PyBytes::new(py, &json).into_any().unbind(),
             Self::End => py.None(),
-            Self::Session(session) => Py::new(py, Session::new(session))?.into_any(),
+            Self::Session(session, place) => Py::new(py, Session::new(session, place))?.into_any(),
         })
     }
 }
@@ -57,6 +58,34 @@ pub(crate) enum Left {
     GoesOn,
     /// It only waits: it is dropped.
     Ends,
+}
+
+/// Where work is done: on the runtime of a world, or on the one of all others.
+pub(crate) type Place = Option<Arc<Alone>>;
+
+/// The work, done in its place.
+pub(crate) fn placed(work: Work, left: Left, place: &Place) -> Work {
+    let Some(alone) = place else { return work };
+    let task = alone.handle().spawn(work);
+    let ends = (left == Left::Ends).then(|| AbortOnDrop(task.abort_handle()));
+    // Kept, so that the runtime outlives what is done on it.
+    let alone = alone.clone();
+    Box::pin(async move {
+        let done = task.await;
+        drop((ends, alone));
+        done.unwrap_or_else(|e| {
+            let kind = ns_core::ErrorKind::Canceled;
+            Err(Error::new(kind, "python.given_up", "the work was given up").with_source(e))
+        })
+    })
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Does it and waits for it, with the lock let go of. A signal ends the wait at once.

@@ -6,11 +6,13 @@
 ['openstack', 'ceph-rbd']
 
 ``connect`` gives a :class:`Session`: clusters, protection groups, plans, jobs and everything else by the names they have in Rust.
-``neverstop.aio`` is the same for asyncio, ``neverstop.model`` the values, ``neverstop.sim`` clouds to practise on.
+``neverstop.aio`` is the same for asyncio, ``neverstop.model`` the values, ``neverstop.sim`` clouds to practise on. A cloud or a storage of
+your own is a :class:`CloudProvider` or :class:`StorageProvider`; ``neverstop.conformance`` says whether it does what it must.
 """
 
 from . import aio, exceptions, model, sim
 from ._connections import ceph, openstack
+from ._ports import CloudProvider, StorageProvider
 from ._query import containing, where
 from ._session import Engine, Session, connect
 from ._sync import Job, Paged
@@ -20,11 +22,13 @@ from .model import *  # noqa: F403
 
 __all__ = [
     "UNSET",
+    "CloudProvider",
     "Engine",
     "Job",
     "Paged",
     "Secret",
     "Session",
+    "StorageProvider",
     "aio",
     "ceph",
     "connect",

@@ -6,13 +6,14 @@ import atexit
 import contextlib
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
-from . import _native
+from . import _native, _providers
 from ._areas import Areas
 from ._calls import actor_of, config, half, no_hurry, world_of
+from ._ports import CloudProvider, StorageProvider
 from ._sync import Job
 from ._values import Secret, dumps, loads, to_json
 from .exceptions import NeverStopError
@@ -151,6 +152,8 @@ def connect(
     support_contact: str | None = None,
     settings: Mapping[str, bool | int | str] | None = None,
     world: World | None = None,
+    clouds: Iterable[type[CloudProvider]] = (),
+    storages: Iterable[type[StorageProvider]] = (),
     start: bool = True,
 ) -> Session:
     """Makes an engine, starts it, and gives a session of it. Closing the session closes the engine.
@@ -169,13 +172,15 @@ def connect(
         support_contact: whom to ask for help, as health reports tell it.
         settings: other defaults of the settings, by name.
         world: simulated clouds to reach.
+        clouds: your own kinds of clouds, beside those that the package has; an engine on a store that knows clusters of them needs them too.
+        storages: your own kinds of storage, likewise.
         start: whether the engine runs jobs, watches and does what is due; without, it is only looked into.
 
     Raises:
         ``InvalidError`` for what cannot be used, naming the argument; ``UnavailableError``, ``DeniedError``, ``CorruptError`` of the store.
     """
     given = config(store, None if keys is None else os.fspath(keys), node, support_contact, settings)
-    engine = Engine(_native.open(given, world_of(world)))
+    engine = Engine(_native.open(given, world_of(world), *brought(clouds, storages)))
     try:
         session = engine.session(actor)
         if start:
@@ -184,6 +189,15 @@ def connect(
         engine.close()
         raise
     return session
+
+
+Given: TypeAlias = "list[tuple[str, bytes, _providers.Connector]]"
+
+
+def brought(clouds: Iterable[type[CloudProvider]], storages: Iterable[type[StorageProvider]]) -> tuple[Given, Given]:
+    """Classes of providers as the native half takes them."""
+    connectors = _providers.connectors
+    return connectors(clouds, CloudProvider, "clouds"), connectors(storages, StorageProvider, "storages")
 
 
 OPEN: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -195,6 +209,7 @@ def _close_all() -> None:
         with contextlib.suppress(NeverStopError):
             engine.close(1.0)
     _native.stop()
+    _providers.stop()
 
 
 atexit.register(_close_all)

@@ -225,6 +225,11 @@ def loads(answer: bytes, of: Any) -> Any:
 Read = Callable[[Any], Any]
 
 
+def reader(of: Any) -> Read | None:
+    """What makes a value of its JSON form; none where it is its JSON form."""
+    return _reader(of)
+
+
 _MAKING: set[Any] = set()
 """Classes whose readers are being made: one that leads to itself is looked up when it is met."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,12 +17,13 @@ from ._aio import AsyncJob as Job
 from ._aio import soon
 from ._aio_areas import AsyncAreas
 from ._calls import config, half, world_of
-from ._session import CLOSE_LIMIT, OPEN, dumps_actor
+from ._session import CLOSE_LIMIT, OPEN, Given, brought, dumps_actor
 from ._session import Engine as _Engine
 from ._values import Secret, dumps, loads
 from .model import Actor, Connection, Login
 
 if TYPE_CHECKING:
+    from ._ports import CloudProvider, StorageProvider
     from .sim import World
 
 __all__ = ["Engine", "Job", "Session", "connect"]
@@ -150,12 +151,19 @@ class Session(AsyncAreas):
 class Connecting:
     """An engine that is being made: await it, or use it with ``async with``."""
 
-    def __init__(self, given: bytes, world: World | None, actor: Actor | str | None, start: bool) -> None:
-        self._given, self._world, self._actor, self._start = given, world, actor, start
+    def __init__(
+        self,
+        given: bytes,
+        world: World | None,
+        providers: tuple[Given, Given],
+        actor: Actor | str | None,
+        start: bool,
+    ) -> None:
+        self._given, self._world, self._providers, self._actor, self._start = given, world, providers, actor, start
         self._made: Session | None = None
 
     async def _make(self) -> Session:
-        engine = Engine(await asyncio.to_thread(_native.open, self._given, world_of(self._world)))
+        engine = Engine(await asyncio.to_thread(_native.open, self._given, world_of(self._world), *self._providers))
         try:
             session = engine.session(self._actor)
             if self._start:
@@ -188,8 +196,10 @@ def connect(
     support_contact: str | None = None,
     settings: Mapping[str, bool | int | str] | None = None,
     world: World | None = None,
+    clouds: Iterable[type[CloudProvider]] = (),
+    storages: Iterable[type[StorageProvider]] = (),
     start: bool = True,
 ) -> Connecting:
     """As :func:`neverstop.connect`: ``async with connect(...) as dr``, or ``dr = await connect(...)``."""
     given = config(store, None if keys is None else os.fspath(keys), node, support_contact, settings)
-    return Connecting(given, world, actor, start)
+    return Connecting(given, world, brought(clouds, storages), actor, start)

@@ -65,6 +65,7 @@ __all__ = [
     "BundleManifest",
     "BundledFile",
     "ClearOperation",
+    "CloudCapabilities",
     "CloudId",
     "CloudReport",
     "Cluster",
@@ -93,6 +94,7 @@ __all__ = [
     "ConsistencyApplication",
     "ConsistencyCrash",
     "ConsistencyOrdered",
+    "Content",
     "CreatedKind",
     "CriticalStep",
     "DataPoint",
@@ -103,6 +105,7 @@ __all__ = [
     "DayOfMonthDay",
     "DayOfMonthLast",
     "Decided",
+    "Decision",
     "DecisionKind",
     "DecisionPart",
     "DrillSchedule",
@@ -156,6 +159,7 @@ __all__ = [
     "ImageRefKnown",
     "ImageRefOutputOf",
     "ImageRefReplica",
+    "ImageState",
     "Instance",
     "InstanceMapping",
     "InstancePart",
@@ -204,10 +208,12 @@ __all__ = [
     "MarkRefOutputOf",
     "Measured",
     "Network",
+    "Notice",
     "OperationRequest",
     "OtherPoint",
     "OwnerGroupId",
     "Page",
+    "PairingOffer",
     "ParentPolicy",
     "Phase",
     "PhaseKind",
@@ -245,6 +251,15 @@ __all__ = [
     "ReplicatedVolume",
     "ReplicationId",
     "ReplicationMode",
+    "ReplicationPhase",
+    "ReplicationPhaseDemoted",
+    "ReplicationPhaseError",
+    "ReplicationPhaseInitialCopy",
+    "ReplicationPhasePrimary",
+    "ReplicationPhaseReplicating",
+    "ReplicationPhaseSplitBrain",
+    "ReplicationPhaseUnknown",
+    "ReplicationStatus",
     "ReportInput",
     "ReprotectRequest",
     "Resealed",
@@ -252,6 +267,7 @@ __all__ = [
     "ResourceKind",
     "ResourceMapping",
     "ResultCode",
+    "Role",
     "Router",
     "RpoBreach",
     "RuleSpec",
@@ -265,6 +281,7 @@ __all__ = [
     "SettingUnit",
     "Severity",
     "Side",
+    "SnapshotInfo",
     "SnapshotInterval",
     "SortKey",
     "Span",
@@ -285,6 +302,7 @@ __all__ = [
     "SpecTenantAccess",
     "Step",
     "StepEffect",
+    "StorageCapabilities",
     "StorageReport",
     "Subnet",
     "Subscription",
@@ -1000,6 +1018,34 @@ class ClearOperation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CloudCapabilities(Value):
+    """What a cloud provider can do. Planning refuses early what is missing here."""
+
+    adopt: bool
+    """Storage images can be adopted as volumes and released again."""
+    choose_host: bool
+    """A server can be put on a chosen compute node."""
+    choose_mac: bool
+    """A port can be given its hardware address."""
+    choose_floating_ip: bool
+    """A floating IP can be given its address."""
+    multiattach: bool
+    """A volume can be attached to several servers."""
+    console: bool
+    """The console of a server can be read."""
+
+    @classmethod
+    def none(cls) -> Self:
+        """Nothing."""
+        return cls(**dict.fromkeys(cls.__slots__, False))
+
+    @classmethod
+    def all(cls) -> Self:
+        """Everything."""
+        return cls(**dict.fromkeys(cls.__slots__, True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CloudReport(Value):
     """What a connection check found (CL-02)."""
 
@@ -1284,6 +1330,18 @@ class ConsistencyOrdered(Value):
     """Milliseconds between the first and the last snapshot."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Content(Value):
+    """What an image holds, or held at a snapshot, from its first byte to its last."""
+
+    bytes: int
+    """How much it is, in bytes; holes count as zeros."""
+    sha256: str
+    """Its digest (SHA-256, hexadecimal): equal on both sides exactly when the content is. Only digests of one kind of storage can be
+    compared.
+    """
+
+
 class CreatedKind(StrEnum):
     """The kinds of things the product makes in a cloud."""
 
@@ -1391,6 +1449,18 @@ class Decided(Value):
     """What the engine knew when it asked."""
     at: datetime
     """When."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Decision(Value):
+    """An operator's recorded decision, without which nothing that can lose data is done."""
+
+    id: str
+    """Identifies the journal entry that holds it."""
+    operator: str
+    """Who decided."""
+    reason: str
+    """Why."""
 
 
 class DecisionKind(StrEnum):
@@ -2240,6 +2310,24 @@ class ImageRefReplica(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ImageState(Value):
+    """What a storage knows of one image for certain."""
+
+    storage: str
+    """The image."""
+    size_bytes: int
+    """Size in bytes."""
+    role: Role
+    """Its side."""
+    replication: tuple[ReplicationId, ReplicationMode] | None = None
+    """How it replicates, if it does."""
+    parent: str | None = None
+    """The image it is a clone of."""
+    metadata: Mapping[str, str]
+    """Key-value pairs kept with the image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Instance(Value):
     """An instance."""
 
@@ -3020,6 +3108,22 @@ class Network(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Notice(Value):
+    """One hint."""
+
+    id: str
+    """The cloud's own id of the message: the same when it is delivered twice."""
+    at: datetime
+    """When the cloud sent it, by its clock."""
+    happened: Happened
+    """What happened."""
+    kind: ResourceKind
+    """To which kind of thing."""
+    resource: CloudId | None = None
+    """To which one; none when the message does not say, and the whole kind is to be read anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class OperationRequest(Value):
     """An operation on a job, with what goes with it."""
 
@@ -3057,6 +3161,16 @@ class Page(Value):
     """What ``Listing.next`` of the part before said; none for the first part. In the order of ids it is simply the last id."""
     limit: int = 100
     """How many at most: 1 to 1000."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PairingOffer(Value):
+    """A secret with which one side accepts the other as its peer."""
+
+    site_name: str
+    """The site that made it."""
+    secret: Secret
+    """The secret itself."""
 
 
 class ParentPolicy(StrEnum):
@@ -3531,6 +3645,86 @@ class ReplicationMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseInitialCopy(Value):
+    """The first full copy runs."""
+
+    phase: ClassVar[Literal["initial_copy"]] = "initial_copy"
+    _tag: ClassVar[str | None] = "phase"
+    percent: int | None = None
+    """0 to 100, where known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseReplicating(Value):
+    """A complete copy is kept up to date."""
+
+    phase: ClassVar[Literal["replicating"]] = "replicating"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhasePrimary(Value):
+    """This side is primary."""
+
+    phase: ClassVar[Literal["primary"]] = "primary"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseDemoted(Value):
+    """Both sides are demoted; nobody writes."""
+
+    phase: ClassVar[Literal["demoted"]] = "demoted"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseSplitBrain(Value):
+    """Both sides were primary and have different writes."""
+
+    phase: ClassVar[Literal["split_brain"]] = "split_brain"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseError(Value):
+    """The service reports another error."""
+
+    phase: ClassVar[Literal["error"]] = "error"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationPhaseUnknown(Value):
+    """Nothing is known."""
+
+    phase: ClassVar[Literal["unknown"]] = "unknown"
+    _tag: ClassVar[str | None] = "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReplicationStatus(Value):
+    """What a storage reports of replication. May be stale: judge by ``reported_at``."""
+
+    role: Role
+    """The side, read now."""
+    phase: ReplicationPhase
+    """What goes on."""
+    synced_to: datetime | None = None
+    """The time whose writes are on this side for certain; on a primary now. None before the first copy is complete, or where the mode
+    cannot tell.
+    """
+    reported_at: datetime | None = None
+    """When the replication service reported last; none if never."""
+    bytes_behind: int | None = None
+    """Bytes that were written and had not arrived when the service reported last; what was written since is not in it. None where the
+    service does not count them: an invented number is worse than none.
+    """
+    description: str
+    """The service's own words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReportInput(Value):
     """The facts of a report."""
 
@@ -3641,6 +3835,17 @@ class ResultCode(StrEnum):
     """None was."""
     CANCELED = "dr.recovery.result.canceled"
     """It was cancelled."""
+
+
+class Role(StrEnum):
+    """The side of a replicated image, as its own storage says now (never from a cached status)."""
+
+    PRIMARY = "primary"
+    """Writable; the source of replication."""
+    SECONDARY = "secondary"
+    """Read only; a replica, or a demoted primary."""
+    UNREPLICATED = "unreplicated"
+    """Not replicated; writable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -3821,6 +4026,18 @@ class Side(StrEnum):
     """The cluster that is protected."""
     TARGET = "target"
     """The cluster that is recovered to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SnapshotInfo(Value):
+    """A user snapshot of an image."""
+
+    name: str
+    """Name, unique within the image."""
+    taken_at: datetime
+    """When it was made, to the second."""
+    size_bytes: int
+    """Size of the image then, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -4127,6 +4344,16 @@ class StepEffect(StrEnum):
     """Something does not exist any more, or its content is thrown away."""
     WAITS = "waits"
     """Nothing; time passes until something is seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StorageCapabilities(Value):
+    """What a storage provider can do."""
+
+    modes: tuple[ReplicationMode, ...]
+    """How it can replicate."""
+    clone_replica: bool
+    """A replica can be cloned from a replicated snapshot without promoting it: drills need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -5013,6 +5240,16 @@ Ref: TypeAlias = RefKnown | RefOutputOf
 """A thing that a spec refers to: known now, or made by another task of the same graph. The executor replaces the latter before a
 provider sees the spec.
 """
+ReplicationPhase: TypeAlias = (
+    ReplicationPhaseInitialCopy
+    | ReplicationPhaseReplicating
+    | ReplicationPhasePrimary
+    | ReplicationPhaseDemoted
+    | ReplicationPhaseSplitBrain
+    | ReplicationPhaseError
+    | ReplicationPhaseUnknown
+)
+"""What goes on between an image and its peer."""
 Resource: TypeAlias = Tenant | AvailabilityZone | Hypervisor | Network | Subnet | Router | FloatingIp | Port | SecurityGroup | Flavor | Keypair | VolumeType | Volume | VolumeGroup | VolumeSnapshot | ServerGroup | Instance
 """One thing of an inventory."""
 Spec: TypeAlias = (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from . import _native
+from ._ports import CloudProvider, NativeCloudProvider, NativeStorageProvider, StorageProvider
 from .model import CloudId, Connection, HalfConnection
 
 __all__ = ["World"]
@@ -31,6 +34,30 @@ class World:
             storage=HalfConnection(kind="sim-rbd", settings=given, secrets={"password": "any"}),
         )
 
+    def cloud(self, site: str) -> CloudProvider:
+        """The cloud of a site, for providers of your own that stand around it."""
+        return NativeCloudProvider(self._native.cloud(site))
+
+    def storage(self, site: str) -> StorageProvider:
+        """The storage of a site, likewise."""
+        return NativeStorageProvider(self._native.storage(site))
+
+    def make_image(self, site: str, image: str, size_bytes: int) -> None:
+        """Makes an empty image (``rbd:volumes/…``) on a site's storage, as its operator would."""
+        self._native.make_image(site, image, size_bytes)
+
+    def write_image(self, site: str, image: str, offset: int, data: bytes) -> None:
+        """Writes to an image as a guest would."""
+        self._native.write_image(site, image, offset, data)
+
+    def read_image(self, site: str, image: str, offset: int, length: int, snapshot: str | None = None) -> bytes:
+        """Reads an image, or a snapshot of it."""
+        return bytes(self._native.read_image(site, image, offset, length, snapshot))
+
+    def remove_image(self, site: str, image: str) -> None:
+        """Removes an image whatever its state is, also when it is gone already."""
+        self._native.remove_image(site, image)
+
     def console(self, site: str, server: CloudId, lines: int = 20) -> str:
         """The last lines that a server printed."""
         return self._native.console(site, server, lines)
@@ -46,6 +73,10 @@ class World:
     def revive(self, site: str) -> None:
         """A site is back."""
         self._native.revive(site)
+
+    def now(self) -> datetime:
+        """What time it is in the world."""
+        return datetime.fromtimestamp(self._native.now(), timezone.utc)
 
     def advance(self, seconds: int) -> None:
         """Moves the time on."""
