@@ -10,6 +10,7 @@ use crate::time::WorldTime;
 use crate::work::{self, Answer, Left, Pending, Place, Work};
 use ns_ceph::CephConnector;
 use ns_core::model::{ClusterId, ConnectionSettings};
+use ns_core::ports::SequentialIds;
 use ns_core::provider::{CloudConnector, StorageConnector};
 use ns_core::sealing::{FixedKeys, HostKey, KeyFile, Secrets};
 use ns_core::session::Connection;
@@ -169,7 +170,7 @@ struct Brought {
     storages: Vec<Given>,
 }
 
-async fn make(config: Config, connectors: Connectors, world: Option<World>, place: Place) -> Result<Made> {
+async fn make(config: Config, connectors: Connectors, world: Option<World>, place: Place, still: bool) -> Result<Made> {
     let mut builder = ns_core::Engine::builder(store(&config.store, world.as_ref()).await?);
     builder = connectors.add_to(builder);
     builder = match &config.keys {
@@ -180,6 +181,9 @@ async fn make(config: Config, connectors: Connectors, world: Option<World>, plac
     };
     if let Some((_, clock)) = world {
         builder = builder.clock(Arc::new(clock));
+    }
+    if still {
+        builder = builder.ids(Arc::new(SequentialIds::default()));
     }
     if let Some(node) = config.node {
         builder = builder.node(node);
@@ -210,6 +214,7 @@ pub(crate) fn open(
     let config: Config = serde_json::from_slice(config)
         .map_err(|e| error::exception(py, &bad_config("config", e.to_string(), "see help(neverstop.connect)")))?;
     let time = world.map(SimWorld::time);
+    let still = world.is_some_and(SimWorld::is_still);
     let place = world.map(SimWorld::place).transpose()?;
     let world = world.map(SimWorld::parts).transpose()?;
     let runtime = runtime::handle()?;
@@ -221,7 +226,7 @@ pub(crate) fn open(
         time.as_ref(),
     );
     let connectors = connectors.map_err(|e| error::exception(py, &e))?;
-    let making = make(config, connectors, world, place.clone());
+    let making = make(config, connectors, world, place.clone(), still);
     let made = py.detach(|| match place {
         None => runtime.block_on(making),
         Some(alone) => runtime.block_on(alone.handle().spawn(making)).unwrap_or_else(|e| {

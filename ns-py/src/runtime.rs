@@ -3,6 +3,7 @@
 //! runtime of its own with one thread: its clock moves when everybody on it sleeps, which several threads could only guess.
 
 use crate::error;
+use crate::time::WorldTime;
 use pyo3::prelude::*;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -85,18 +86,20 @@ static ALONE: Mutex<Vec<Weak<Alone>>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub(crate) struct Alone {
     handle: Handle,
+    time: WorldTime,
     pid: u32,
     end: Mutex<Option<oneshot::Sender<()>>>,
     ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Alone {
-    pub(crate) fn start() -> PyResult<Arc<Self>> {
+    pub(crate) fn start(time: WorldTime) -> PyResult<Arc<Self>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (end, told) = oneshot::channel::<()>();
         let (ending, ended) = mpsc::channel();
         let made = Arc::new(Self {
             handle: runtime.handle().clone(),
+            time,
             pid: process::id(),
             end: Mutex::new(Some(end)),
             ended: Mutex::new(ended),
@@ -118,6 +121,11 @@ impl Alone {
     /// Where it runs.
     pub(crate) const fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// The time of the world that lives there.
+    pub(crate) const fn time(&self) -> &WorldTime {
+        &self.time
     }
 
     fn stop(&self) {

@@ -11,6 +11,9 @@ use ns_core::sim::{SimClock, SimWorld as World};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
+
+const PACE: Duration = Duration::from_millis(1);
 
 /// Two simulated clouds, `a` and `b`, in a time of their own.
 #[pyclass(frozen, module = "neverstop._native")]
@@ -18,6 +21,7 @@ pub(crate) struct SimWorld {
     inner: Owned<(World, SimClock)>,
     place: Owned<Arc<Alone>>,
     time: WorldTime,
+    still: bool,
 }
 
 impl SimWorld {
@@ -29,6 +33,11 @@ impl SimWorld {
     /// Its time beside Python's.
     pub(crate) fn time(&self) -> WorldTime {
         self.time.clone()
+    }
+
+    /// Whether all that happens in it is to be the same each time.
+    pub(crate) const fn is_still(&self) -> bool {
+        self.still
     }
 
     /// Where what belongs to it runs.
@@ -51,12 +60,17 @@ impl SimWorld {
 #[pymethods]
 impl SimWorld {
     #[new]
-    fn new(seed: u64) -> PyResult<Self> {
+    #[pyo3(signature = (seed, still=false))]
+    fn new(seed: u64, still: bool) -> PyResult<Self> {
+        // A pause before each jump, so that hours do not pass while a script thinks.
         let clock = SimClock::new();
+        let clock = if still { clock } else { clock.with_grace(PACE) };
+        let time = WorldTime::new(clock.clone(), still);
         let world = World::new(Arc::new(clock.clone()), seed);
         Ok(Self {
-            place: Owned::new(Alone::start()?),
-            time: WorldTime::new(clock.clone()),
+            place: Owned::new(Alone::start(time.clone())?),
+            time,
+            still,
             inner: Owned::new((world, clock)),
         })
     }
@@ -158,7 +172,7 @@ impl SimWorld {
 
     /// Moves the time on.
     fn advance(&self, seconds: u64) -> PyResult<()> {
-        self.inner.get()?.1.advance(std::time::Duration::from_secs(seconds));
+        self.inner.get()?.1.advance(Duration::from_secs(seconds));
         Ok(())
     }
 }

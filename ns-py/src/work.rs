@@ -66,7 +66,8 @@ pub(crate) type Place = Option<Arc<Alone>>;
 /// The work, done in its place.
 pub(crate) fn placed(work: Work, left: Left, place: &Place) -> Work {
     let Some(alone) = place else { return work };
-    let task = alone.handle().spawn(work);
+    let time = alone.time().clone();
+    let task = alone.handle().spawn(async move { time.asked(work).await });
     let ends = (left == Left::Ends).then(|| AbortOnDrop(task.abort_handle()));
     // Kept, so that the runtime outlives what is done on it.
     let alone = alone.clone();

@@ -14,13 +14,16 @@ __all__ = ["World"]
 class World:
     """Two simulated clouds with mirrored storage, the sites ``a`` and ``b``, in a time of their own.
 
+    It moves on when everybody in the world waits, and goes on moving between the calls of a script. Of a world that is ``still`` it stands
+    while nobody waits for the engine, and ids count up: the same script gives the same journals, byte for byte, on a store in memory.
+
     >>> world = World()
     >>> len(world.sample_group(3))
     3
     """
 
-    def __init__(self, seed: int = 1) -> None:
-        self._native = _native.SimWorld(seed)
+    def __init__(self, seed: int = 1, *, still: bool = False) -> None:
+        self._native = _native.SimWorld(seed, still)
 
     def sample_group(self, servers: int = 3) -> tuple[CloudId, ...]:
         """Makes running servers with networks and volumes on site ``a``; gives their ids."""
