@@ -2,7 +2,7 @@
 //! `clouds.yaml`, whose reader does the work; here the flat settings become a section of that form.
 
 use crate::clouds_yaml;
-use crate::config::{Auth, OpenStackConfig};
+use crate::config::{Auth, Domain, OpenStackConfig, Project};
 use crate::provider::OpenStack;
 use async_trait::async_trait;
 use ns_core::model::{ALLOW_HTTP, ConnectionSettings, ConnectorField, FieldKind};
@@ -214,6 +214,82 @@ impl OpenStackConnector {
     }
 }
 
+impl OpenStackConfig {
+    /// The settings and secrets of a connection that leads to the same cloud in the same way (CL-08): what somebody has in
+    /// `clouds.yaml` becomes a connection that the engine keeps. [`Timing`](crate::Timing), `parallel` and `page_size` are not among them.
+    ///
+    /// ```no_run
+    /// use ns_openstack::OpenStackConfig;
+    ///
+    /// let (settings, secrets) = OpenStackConfig::from_clouds_yaml(None, "seoul")?.to_connection();
+    /// assert!(settings.get("auth_url").is_some() && secrets.get("password").is_some());
+    /// # Ok::<(), ns_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_connection(&self) -> (ConnectionSettings, Secrets) {
+        let mut settings = ConnectionSettings::new()
+            .with("auth_url", self.auth_url.as_str())
+            .with("interface", self.interface.as_str());
+        let mut secrets = Secrets::new();
+        let mut set = |name: &str, value: &str| settings = std::mem::take(&mut settings).with(name, value);
+        let mut flag = |name: &str, on: bool| on.then(|| set(name, "true"));
+        flag(ALLOW_HTTP, self.allow_http);
+        flag(CONFIG_DRIVE, self.config_drive);
+        if let Some(region) = &self.region {
+            set("region_name", region);
+        }
+        if let Some(file) = &self.ca_file {
+            set("cacert", &file.to_string_lossy());
+        }
+        match &self.auth {
+            Auth::Password {
+                username,
+                user_domain,
+                project,
+                password,
+            } => {
+                set("username", username);
+                let mut domain = |whose: &str, domain: &Domain| match domain {
+                    Domain::Name(name) => set(&format!("{whose}_domain_name"), name),
+                    Domain::Id(id) => set(&format!("{whose}_domain_id"), id),
+                };
+                domain("user", user_domain);
+                match project {
+                    Project::Name(name, of) => {
+                        domain("project", of);
+                        set("project_name", name);
+                    }
+                    Project::Id(id) => set("project_id", id),
+                }
+                secrets.insert(PASSWORD, password.clone());
+            }
+            Auth::ApplicationCredential { id, secret } => {
+                secrets.insert(CREDENTIAL_ID, id.clone());
+                secrets.insert(CREDENTIAL_SECRET, secret.clone());
+            }
+        }
+        if let Some(broker) = &self.notifications {
+            let mut set = |name: &str, value: &str| set(&format!("notifications.{name}"), value);
+            set("hosts", &broker.hosts.join(","));
+            set("vhost", &broker.vhost);
+            set("user", &broker.user);
+            set("tls", &broker.tls.to_string());
+            set("allow_plain", &broker.allow_plain.to_string());
+            set("exchanges", &broker.exchanges.join(","));
+            set("topics", &broker.topics.join(","));
+            set("queue_prefix", &broker.queue_prefix);
+            if let Some(port) = broker.port {
+                set("port", &port.to_string());
+            }
+            if let Some(file) = &broker.ca_file {
+                set("ca_file", &file.to_string_lossy());
+            }
+            secrets.insert(BROKER_PASSWORD, broker.password.clone());
+        }
+        (settings, secrets)
+    }
+}
+
 /// A setting as `clouds.yaml` has it. What has not the form of its kind stays a text, and the reader refuses it.
 fn value(kind: FieldKind, text: &str, settings: &ConnectionSettings, name: &str) -> Value {
     match kind {
@@ -227,7 +303,7 @@ fn value(kind: FieldKind, text: &str, settings: &ConnectionSettings, name: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Domain, Interface, Project};
+    use crate::config::Interface;
     use wiremock::matchers::{body_partial_json, method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -279,6 +355,50 @@ mod tests {
         assert_eq!((broker.port(), broker.password.expose_secret()), (5673, "cow-4"));
         assert_eq!((broker.hosts.len(), broker.exchanges.len()), (2, 2));
         assert!(!format!("{config:?}").contains("horse") && !format!("{config:?}").contains("cow"));
+    }
+
+    /// What a configuration gives as settings and secrets leads to the same configuration.
+    #[test]
+    fn cl_08_a_configuration_becomes_settings() {
+        let plain = settings();
+        let all = settings()
+            .with("user_domain_name", "Users")
+            .with("project_domain_id", "d1")
+            .with("region_name", "RegionOne")
+            .with("interface", "admin")
+            .with("cacert", "/ca.pem")
+            .with(ALLOW_HTTP, "true")
+            .with(CONFIG_DRIVE, "true")
+            .with("notifications.hosts", "mq1, mq2")
+            .with("notifications.port", "5673")
+            .with("notifications.user", "listener")
+            .with("notifications.allow_plain", "true")
+            .with("notifications.tls", "false")
+            .with("notifications.ca_file", "/mq.pem")
+            .with("notifications.exchanges", "nova,neutron");
+        let by_id = ConnectionSettings::new()
+            .with("auth_url", "https://c:5000")
+            .with("username", "neverstop")
+            .with("project_id", "p1");
+        let credential = Secrets::new()
+            .with(CREDENTIAL_ID, "ac-1")
+            .with(CREDENTIAL_SECRET, "horse-17");
+        let place = ConnectionSettings::new().with("auth_url", "https://c:5000");
+        for (settings, secrets) in [
+            (plain, secrets()),
+            (all, secrets().with(BROKER_PASSWORD, "cow-4")),
+            (by_id, secrets()),
+            (place, credential),
+        ] {
+            let config = OpenStackConnector.config(&settings, &secrets).unwrap();
+            let (told, kept) = config.to_connection();
+            let again = OpenStackConnector.config(&told, &kept).unwrap();
+            assert_eq!(format!("{config:?}"), format!("{again:?}"));
+            assert!(kept.are_those_of(&secrets) && secrets.are_those_of(&kept));
+            for (name, text) in secrets.iter() {
+                assert_eq!(kept.get(name).map(|t| t.expose_secret()), Some(text.expose_secret()));
+            }
+        }
     }
 
     #[test]

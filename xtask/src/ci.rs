@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Deny,
     /// The quickstart runs
     Examples,
+    /// The Python package: wheel, tests, types
+    Python,
     /// Bring the lab up
     LabUp,
     /// Tests against the lab
@@ -90,6 +92,7 @@ impl Step {
             Self::Deny => deny(),
             // As the README says; with `-p` the packages would be built anew with fewer features.
             Self::Examples => cargo(&["run", "--locked", "--example", "quickstart"], &[]),
+            Self::Python => python(),
             // The end-to-end test loses site A for good and so wants a lab that nobody has used.
             Self::LabUp => lab::run(&lab::Verb::Purge).and_then(|()| lab::run(&lab::Verb::Up { only: None })),
             Self::LabTests => {
@@ -267,6 +270,11 @@ fn deny() -> Result<()> {
         "sources",
     ];
     command(&program, |deny| deny.args(check))
+}
+
+/// The package is checked from outside, in an environment of its own.
+fn python() -> Result<()> {
+    command(&repository()?.join("ns-py").join("check.sh"), |check| check)
 }
 
 pub(crate) fn target_dir() -> Result<PathBuf> {

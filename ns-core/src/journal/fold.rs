@@ -116,7 +116,7 @@ pub struct Phase {
 }
 
 /// Everything the journal says of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobView {
     /// The job.
     pub id: JobId,

@@ -40,13 +40,15 @@ impl UserRole {
 /// let mina = Actor::member("mina", UserRole::Operator, ["shop".into()]);
 /// assert_eq!((root.role, mina.groups.len()), (UserRole::Admin, 1));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Actor {
     /// Name for journals and reports.
     pub name: String,
     /// What they may do.
     pub role: UserRole,
     /// The groups they belong to: nothing of others is theirs to see, but an Admin's (USR-03).
+    #[serde(default)]
     pub groups: BTreeSet<OwnerGroupId>,
 }
 

@@ -2,6 +2,8 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -91,6 +93,15 @@ impl FromIterator<(String, SecretString)> for Secrets {
     }
 }
 
+/// An object of texts. What is none is refused without being quoted.
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(secrets: D) -> Result<Self, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(secrets);
+        let texts = texts.map_err(|_| D::Error::custom("secrets are texts by their names"))?;
+        Ok(texts.into_iter().map(|(name, text)| (name, text.into())).collect())
+    }
+}
+
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets ")?;
@@ -126,5 +137,15 @@ mod tests {
         assert_eq!(before.expose_secret(), "old");
         assert_eq!(secrets.get("password").unwrap().expose_secret(), "new");
         assert!(secrets.get("Password").is_none() && !secrets.is_empty());
+    }
+
+    #[test]
+    fn sec_15_what_is_no_text_is_not_quoted() {
+        let read: Secrets = serde_json::from_str(r#"{"password":"horse-17"}"#).unwrap();
+        assert_eq!(read.get("password").unwrap().expose_secret(), "horse-17");
+        for json in [r#"{"password":["horse-17"]}"#, r#""horse-17""#, r#"{"password":1717}"#] {
+            let error = serde_json::from_str::<Secrets>(json).unwrap_err().to_string();
+            assert!(error.contains("secrets are texts") && !error.contains("17"), "{error}");
+        }
     }
 }

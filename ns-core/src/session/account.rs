@@ -6,9 +6,11 @@ use crate::engine::{kinds, logins_of, put, remove};
 use crate::model::{Area, User, Verb};
 use crate::{Error, ErrorKind, Result, rules};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 /// What is to be changed of one's own account; none leaves it. Role and groups are for others to change (USR-11).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AccountUpdate {
     /// Another name.
     pub name: Option<String>,

@@ -16,19 +16,22 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What to register.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ClusterRequest {
     /// Unique name (CL-04, CL-05).
     pub name: String,
     /// Who owns it (CL-07).
     pub owner_group_id: OwnerGroupId,
     /// Free text.
+    #[serde(default)]
     pub note: String,
 }
 
 /// What is to be changed of a cluster (CL-13). Type, owner, address and account cannot be (CL-14, OPEN-42): delete the cluster and
 /// register it again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClusterUpdate {
     /// Another name; none leaves it.
     pub name: Option<String>,

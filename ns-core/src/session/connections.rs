@@ -24,7 +24,8 @@ use std::collections::BTreeSet;
 /// };
 /// assert!(!format!("{cloud:?}").contains("horse"));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HalfConnection {
     /// The connector: the platform of a cloud, the kind of a storage.
     pub kind: String,
@@ -35,7 +36,8 @@ pub struct HalfConnection {
 }
 
 /// How to connect to a cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Connection {
     /// Its cloud.
     pub cloud: HalfConnection,

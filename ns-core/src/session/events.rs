@@ -6,12 +6,13 @@ use crate::engine::{kinds, settle};
 use crate::model::{EventCode, EventId, Language, Listing, ProductEvent, Query};
 use crate::{Error, ErrorKind, Result};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 
 /// How many events are read from the store at once.
 const PAGE: usize = 500;
 
 /// Events that follow one another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPart {
     /// Those that the actor may see, oldest first.
     pub events: Vec<ProductEvent>,

@@ -324,15 +324,14 @@ async fn lost_by_recovery(inner: &Inner, frozen: &Frozen, graph: Option<&TaskGra
     let now = inner.clock.now();
     let mut loss = Vec::new();
     for v in frozen.plan.volumes.values() {
-        let mut tasks = graph
-            .into_iter()
-            .flat_map(|g| g.tasks.values())
+        // Collected: a closure that is kept over an await lets no host spawn the call.
+        let tasks: Vec<_> = (graph.into_iter().flat_map(|g| g.tasks.values()))
             .filter(|t| t.volume.as_ref() == Some(&v.volume_id))
-            .peekable();
-        if graph.is_some() && tasks.peek().is_none() {
+            .collect();
+        if graph.is_some() && tasks.is_empty() {
             continue;
         }
-        let handed_over = tasks.any(|t| matches!(t.action, Action::Promote { .. }));
+        let handed_over = tasks.iter().any(|t| matches!(t.action, Action::Promote { .. }));
         let (synced_to, lost_bytes) = match &frozen.point {
             Some(point) => (Some(point.taken_at), None),
             None if handed_over => (Some(now), Some(0)),

@@ -12,10 +12,12 @@ use crate::model::{
 use crate::rules::{Area, Verb};
 use crate::store::Write;
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How to protect in the other direction.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReprotectRequest {
     /// After a forced failover both sides may have been written to. This is the operator's word that the copies on the old
     /// side are then thrown away and copied again, whole. Without it a copy that diverged stays as it is, and the job says

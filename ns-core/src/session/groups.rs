@@ -9,14 +9,17 @@ use crate::model::{
 };
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
 /// What to protect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupRequest {
     /// Name, unique within the owner group (PG-06, OPEN-06).
     pub name: String,
     /// Free text.
+    #[serde(default)]
     pub description: String,
     /// Who owns it.
     pub owner_group_id: OwnerGroupId,
@@ -29,11 +32,13 @@ pub struct GroupRequest {
     /// Recovery time objective in minutes.
     pub rto_minutes: u32,
     /// How often a recovery point is made (REP-12, OPEN-08); none means by hand only.
+    #[serde(default)]
     pub snapshot_interval: Option<SnapshotInterval>,
 }
 
 /// What is to be changed of a group (PG-15); none leaves it. Source and owner cannot be changed: make another group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GroupUpdate {
     /// Another name.
     pub name: Option<String>,
@@ -46,9 +51,15 @@ pub struct GroupUpdate {
     /// Another recovery time objective in minutes.
     pub rto_minutes: Option<u32>,
     /// Another interval of recovery points; none inside means by hand only.
+    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub snapshot_interval: Option<Option<SnapshotInterval>>,
     /// With no members left the plan is deleted, and all its recovery points with it (PLAN-32): has to be said.
     pub end_protection: bool,
+}
+
+/// A value that is there is meant, also when it is null: by hand only. Left out, the interval stays.
+fn said<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<SnapshotInterval>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 /// See [`Session::protection_groups`].
@@ -346,5 +357,37 @@ impl ProtectionGroups<'_> {
                 records.commit(gone.into()).await
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PG-15: as JSON, what is left out stays, and null is said.
+    #[test]
+    fn pg_15_an_interval_that_is_null_is_meant() {
+        let read = |json: &str| serde_json::from_str::<GroupUpdate>(json).unwrap().snapshot_interval;
+        for (json, said) in [
+            ("{}", None),
+            (r#"{"snapshot_interval":null}"#, Some(None)),
+            (
+                r#"{"snapshot_interval":{"every":10,"unit":"minutes"}}"#,
+                Some(Some(SnapshotInterval::minutes(10))),
+            ),
+        ] {
+            assert_eq!(read(json), said, "{json}");
+            let update = GroupUpdate {
+                snapshot_interval: said,
+                ..GroupUpdate::default()
+            };
+            assert_eq!(read(&serde_json::to_string(&update).unwrap()), said, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_there_is_not_is_refused() {
+        let error = serde_json::from_str::<GroupUpdate>(r#"{"colour":"red"}"#).unwrap_err();
+        assert!(error.to_string().contains("colour"), "{error}");
     }
 }

@@ -149,6 +149,8 @@ impl Health<'_> {
                 })
             }
         });
+        // Collected: a closure that is kept over an await lets no host spawn the call.
+        let groups: Vec<_> = groups.collect();
         let groups: Vec<_> = stream::iter(groups).buffer_unordered(at_once).collect().await;
         let groups = groups.into_iter().collect::<Result<Vec<_>>>()?;
         let mut jobs = Vec::new();

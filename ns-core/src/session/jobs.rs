@@ -17,12 +17,14 @@ use crate::{Error, ErrorKind, Result, machine, rules};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a recovery job is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// Drill or failover.
     pub job_type: JobType,
@@ -35,8 +37,10 @@ pub struct JobRequest {
     /// By which plan.
     pub plan_id: PlanId,
     /// For a failover whose Source may be lost.
+    #[serde(default)]
     pub force: Option<ForceRight>,
     /// Instances left out.
+    #[serde(default)]
     pub exclude: BTreeSet<CloudId>,
 }
 
@@ -71,7 +75,8 @@ impl JobRequest {
 }
 
 /// An operation on a job, with what goes with it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct OperationRequest {
     /// Why; kept with the decisions that rollback of a failover, confirm and ignore are.
     pub reason: String,
@@ -83,7 +88,7 @@ pub struct OperationRequest {
 }
 
 /// How a job stands, or what changed of it: see [`Jobs::monitor`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobUpdate {
     /// The journal position that this tells of.
     pub position: u64,

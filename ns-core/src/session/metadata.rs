@@ -9,10 +9,12 @@ use crate::provider::StorageReport;
 use crate::rules::{Area, Verb};
 use crate::sealing::looks_like_a_secret;
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// What an operator enters for a volume type (CL-16). [`Clusters::propose_volume_metadata`] fills in what is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VolumeMetadataRequest {
     /// The volume type, by name.
     pub volume_type: String,

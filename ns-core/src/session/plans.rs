@@ -16,11 +16,13 @@ use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result, rules};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a plan is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// Name (PLAN-04).
     pub name: String,
@@ -39,7 +41,8 @@ pub struct PlanRequest {
 }
 
 /// What is to be changed of a plan (PLAN-22). Its group and its Target cannot be: make another plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PlanUpdate {
     /// Another name; none leaves it.
     pub name: Option<String>,

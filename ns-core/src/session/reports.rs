@@ -9,9 +9,10 @@ use crate::report::RecoveryReport;
 use crate::rules::{Area, Verb};
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a document was held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedReport {
     /// The report, as it was made.
     pub report: RecoveryReport,

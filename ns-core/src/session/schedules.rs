@@ -7,10 +7,12 @@ use crate::model::{CloudId, DrillSchedule, GroupId, Listing, PlanId, ProtectionG
 use crate::rules::{Area, Verb};
 use crate::{Result, rules};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// What is to be run again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScheduleRequest {
     /// Name (OPEN-06).
     pub name: String,
@@ -21,11 +23,13 @@ pub struct ScheduleRequest {
     /// When.
     pub timetable: Timetable,
     /// Instances left out.
+    #[serde(default)]
     pub exclude: BTreeSet<CloudId>,
 }
 
 /// What is to be changed of a schedule; none leaves it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScheduleUpdate {
     /// Another name.
     pub name: Option<String>,

@@ -8,19 +8,23 @@ use crate::model::{
     Area, EventArea, EventCode, Language, Listing, Query, Severity, Subscription, SubscriptionId, Verb,
 };
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// How many subscriptions somebody has at most.
 const AT_MOST: usize = 20;
 
 /// What somebody wants to be told of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SubscriptionRequest {
     /// Events that matter less are not told.
     pub minimum: Severity,
     /// Only events of these parts; empty: of all.
+    #[serde(default)]
     pub areas: BTreeSet<EventArea>,
     /// Only these events; empty: all.
+    #[serde(default)]
     pub codes: BTreeSet<EventCode>,
     /// In which language.
     pub language: Language,
@@ -32,7 +36,8 @@ pub struct SubscriptionRequest {
 }
 
 /// What is to be changed of a subscription; none leaves it. Another sink is another subscription.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SubscriptionUpdate {
     /// Another minimum.
     pub minimum: Option<Severity>,

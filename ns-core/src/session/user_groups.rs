@@ -7,18 +7,22 @@ use crate::model::{
     Area, Cluster, Listing, OwnerGroupId, ProtectionGroup, Query, User, UserGroup, UserId, UserRole, Verb,
 };
 use crate::{Result, rules};
+use serde::{Deserialize, Serialize};
 
 /// A group to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserGroupRequest {
     /// Name, unique (USR-20, OPEN-06).
     pub name: String,
     /// Free text.
+    #[serde(default)]
     pub description: String,
 }
 
 /// What is to be changed of a group; none leaves it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UserGroupUpdate {
     /// Another name.
     pub name: Option<String>,

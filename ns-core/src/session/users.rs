@@ -7,10 +7,12 @@ use crate::model::{Area, Listing, OwnerGroupId, Query, Subscription, User, UserG
 use crate::store::Write;
 use crate::{Result, rules};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// An account to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserRequest {
     /// What its user logs in with: 1 to 64 characters as in other names (OPEN-06), kept in small letters. It cannot be changed
     /// (USR-08).
@@ -22,11 +24,13 @@ pub struct UserRequest {
     /// What it may do; not an Admin's (USR-09).
     pub role: UserRole,
     /// The groups it belongs to (USR-18); at least one of a Manager's own when a Manager makes it, and no others (USR-07).
+    #[serde(default)]
     pub groups: BTreeSet<OwnerGroupId>,
 }
 
 /// What is to be changed of an account; none leaves it. The id cannot be changed (USR-08).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UserUpdate {
     /// Another name.
     pub name: Option<String>,

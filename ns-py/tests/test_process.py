@@ -1,0 +1,150 @@
+"""The package as a part of a process: threads, the interpreter's lock, signals, forks, the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import neverstop
+import pytest
+
+RUNS = int(os.environ.get("NEVERSTOP_RUNS", "40"))
+
+
+def run(script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_threads_share_a_session() -> None:
+    with neverstop.connect() as dr, ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: dr.user_groups.create(neverstop.UserGroupRequest(name=f"g{n}")).name, range(40)))
+        assert sorted(g.name for g in dr.user_groups.list(neverstop.where(limit=7))) == sorted(made)
+
+
+def test_the_lock_is_let_go_of_while_somebody_waits() -> None:
+    with neverstop.connect() as dr:
+        stream = dr._native.stream("events.watch", b'{"place": "00000000000000000000"}')
+        ended = threading.Event()
+
+        def wait() -> None:
+            with pytest.raises(TimeoutError):
+                stream.next(timeout=1.0)
+            ended.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        counted = 0
+        while not ended.is_set():
+            counted += 1
+        waiting.join()
+        # Holding the lock through the wait would leave a handful.
+        assert counted > 10_000
+
+
+def test_a_signal_ends_a_wait_at_once_and_harms_nothing(request: pytest.FixtureRequest) -> None:
+    # A shell that begins the tests in the background has it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    with neverstop.connect() as dr:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            next(iter(dr.events.watch()))
+        assert time.monotonic() - begun < 1
+        assert dr.health.report().worst is None
+
+
+def test_a_forked_process_is_told_so_and_can_connect_itself() -> None:
+    done = run(
+        """
+        import os, warnings
+        import neverstop
+        warnings.simplefilter("ignore")
+        dr = neverstop.connect()
+        dr.settings.get()
+        child = os.fork()
+        if child == 0:
+            try:
+                dr.settings.get()
+            except neverstop.ForkError as error:
+                print(error.kind, error.remedy is not None, flush=True)
+            with neverstop.connect() as own:
+                print(own.health.report().worst, flush=True)
+        else:
+            _, status = os.waitpid(child, 0)
+            print("child", status, flush=True)
+            dr.settings.get()
+            dr.close()
+            print("parent", flush=True)
+        """
+    )
+    assert (done.returncode, done.stdout.split("\n")[:4], done.stderr) == (0, ["fork True", "None", "child 0", "parent"], "")
+
+
+ENDINGS = {
+    "closed": "with neverstop.connect() as dr: dr.settings.get()",
+    "not closed": "dr = neverstop.connect(); dr.settings.get()",
+    "a thread waits": """
+dr = neverstop.connect()
+import threading, time
+threading.Thread(target=lambda: next(iter(dr.events.watch())), daemon=True).start()
+time.sleep(0.01)
+""",
+    "a loop ended in the middle": """
+import asyncio
+async def main():
+    dr = await neverstop.aio.connect()
+    asyncio.create_task(dr.settings.get())
+    asyncio.create_task(anext(dr.events.watch()))
+    await asyncio.sleep(0)
+asyncio.run(main())
+""",
+    "a provider works": """
+import asyncio, threading, time
+class Slow(neverstop.StorageProvider):
+    kind = "slow"
+    async def check(self):
+        await asyncio.sleep(100)
+Slow.__abstractmethods__ = frozenset()
+Slow.capabilities = lambda self: neverstop.StorageCapabilities(modes=(), clone_replica=False)
+world = neverstop.sim.World()
+dr = neverstop.connect(world=world, storages=[Slow])
+half = neverstop.HalfConnection(kind="slow", settings={}, secrets={})
+both = neverstop.Connection(cloud=world.connection("a").cloud, storage=half)
+threading.Thread(target=dr.clusters.connect_and_check, args=(both,), daemon=True).start()
+time.sleep(0.1)
+""",
+    "a job runs": """
+world = neverstop.sim.World()
+servers = world.sample_group(2)
+dr = neverstop.connect(world=world)
+a, b = (dr.clusters.add(neverstop.ClusterRequest(name=n, owner_group_id="o"), world.connection(n)) for n in "ab")
+group = dr.protection_groups.create(neverstop.GroupRequest(name="g", owner_group_id="o", source_cluster=a.id, instances=servers, rpo_minutes=15, rto_minutes=30))
+dr.plans.create(dr.plans.suggest(group, b))
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_interpreter_goes_without_a_crash(ending: str) -> None:
+    script = "import neverstop\n" + ENDINGS[ending]
+
+    def once(_: int) -> tuple[int, str]:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr if ending not in ("a thread waits", "a provider works") else ""
+
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(once, range(max(1, RUNS // len(ENDINGS)))))
+    assert found == {(0, "")}
