@@ -192,7 +192,7 @@ async fn open_01_plan_73_a_mapped_address_comes_home() {
         .into_values()
         .map(|f| f.address)
         .collect();
-    assert_eq!(given, [outside.clone()]);
+    assert_eq!(given, std::slice::from_ref(&outside));
     assert_eq!(world.operate(&job, JobOperation::Confirm).await, JobState::Finished);
     let (_, reversed, protect) = session
         .failback()
