@@ -1480,6 +1480,8 @@ class DecisionKind(StrEnum):
     """To throw away copies that diverged, so that they follow the other side again."""
     OTHER_POINT = "other_point"
     """To recover instances again, from another recovery point (SM-67)."""
+    APPROVE = "approve"
+    """To let somebody else's job be made (SEC-25); the facts say whose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
