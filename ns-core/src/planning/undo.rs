@@ -7,7 +7,7 @@
 use super::graph::{Action, ImageRef, MarkRef, Side, Task, TaskGraph};
 use crate::Result;
 use crate::model::{CloudId, JobId, RecoveryPlan, TaskKey};
-use crate::provider::{CreatedKind, Handle};
+use crate::provider::{CreatedKind, Handle, Ref};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A task whose intent is in the journal.
@@ -103,12 +103,25 @@ pub fn plan_undo(
     Ok(graph)
 }
 
-/// The task with only those edges that lead to tasks which ran as well.
+/// The task with only those edges that lead to tasks which ran as well, and with those that lead from a server to the stop of the
+/// instance that it stands for: also what was recovered from another point, and needs nothing of that, is gone before the
+/// instance starts again.
 fn known_edges(task: &Task, done: &[Done<'_>]) -> Task {
     let ran: BTreeSet<&TaskKey> = done.iter().map(|d| &d.task.key).collect();
     let mut task = task.clone();
     task.after.retain(|k| ran.contains(k));
     task.order.retain(|k| ran.contains(k));
+    if created(&task) == Some(CreatedKind::Server) {
+        let stops = done.iter().filter(|d| match &d.task.action {
+            Action::StopServer {
+                side: Side::Source,
+                server: Ref::Known(id),
+                ..
+            } => task.instances.contains(id),
+            _ => false,
+        });
+        task.order.extend(stops.map(|d| d.task.key.clone()));
+    }
     task
 }
 
