@@ -218,6 +218,37 @@ async fn sm_67_a_rollback_leaves_nothing_of_either() {
     scene.world.same_but_for_writes(&before, "the rollback");
 }
 
+/// SM-67: whichever of the servers cannot be removed, the source of one that is still there is not started.
+#[tokio::test]
+async fn sm_67_a_source_waits_until_what_stands_for_it_is_gone() {
+    let mut stayed = 0;
+    for nth in 0..4 {
+        let scene = scene().await;
+        let before = scene.world.dumps();
+        let job = scene.world.session().jobs().create(scene.failover()).await.unwrap();
+        scene.world.succeeded(&job).await;
+        assert_eq!(scene.retry(&job, scene.request()).await.unwrap(), ResultCode::Success);
+        let second = scene.newest(&job).await;
+        let remove = Fault::new("b", Part::Cloud, Effect::Error(ErrorKind::Rejected)).verb("remove");
+        scene.world.sim.faults().inject(remove.after(nth).times(1));
+        assert_eq!(
+            scene.world.operate(&job, JobOperation::Rollback).await,
+            JobState::ClearFailed
+        );
+        if scene.world.sim.inventory("b").instances.contains_key(&second) {
+            stayed += 1;
+            let source = &scene.world.sim.inventory("a").instances[&scene.lone];
+            assert_eq!(source.power, PowerState::Stopped);
+        }
+        assert_eq!(
+            scene.world.operate(&job, JobOperation::RetryRollback).await,
+            JobState::Finished
+        );
+        scene.world.same_but_for_writes(&before, "the rollback, tried again");
+    }
+    assert_eq!(stayed, 1);
+}
+
 /// SM-66, SM-67: what failed first and was recovered from a point counts as recovered; its half hand-over goes back when that is
 /// confirmed, and the instance is not started beside its successor.
 #[tokio::test]
