@@ -231,10 +231,11 @@ async fn sm_67_a_source_waits_until_what_stands_for_it_is_gone() {
         let second = scene.newest(&job).await;
         let remove = Fault::new("b", Part::Cloud, Effect::Error(ErrorKind::Rejected)).verb("remove");
         scene.world.sim.faults().inject(remove.after(nth).times(1));
-        assert_eq!(
-            scene.world.operate(&job, JobOperation::Rollback).await,
-            JobState::ClearFailed
-        );
+        let session = scene.world.session();
+        let rollback = OperationRequest::default();
+        let jobs = session.jobs();
+        jobs.operate(&job, JobOperation::Rollback, rollback).await.unwrap();
+        assert_eq!(session.jobs().wait(&job).await.unwrap().state, JobState::ClearFailed);
         if scene.world.sim.inventory("b").instances.contains_key(&second) {
             stayed += 1;
             let source = &scene.world.sim.inventory("a").instances[&scene.lone];
