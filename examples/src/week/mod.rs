@@ -1,8 +1,8 @@
 //! A week with NeverStop, on simulated clouds and in simulated time: two clouds, five protection groups of together 40 instances,
 //! people of all four roles, schedules, drills, changes of both clouds, one disaster and the way home.
 //!
-//! It is written as a user of the library writes it, and read best from Monday on: [`monday`](protection), what happens
-//! [until Thursday](changes), [the disaster](disaster), [the way home](home), and what [is left of it](summary) to read. Everything in
+//! It is written as a user of the library writes it, and read best from Monday on: Monday (`protection`), what happens until
+//! Thursday (`changes`), the disaster (`disaster`), the way home (`home`), and what is left of it to read (`summary`). Everything in
 //! it follows from the clock and the seed, so that two runs print the same.
 
 mod changes;
