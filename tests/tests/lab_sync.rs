@@ -79,7 +79,7 @@ async fn make(name: &str) -> Result<()> {
          --availability-zone nova:b-comp-1 {name}"
     ))
     .await?;
-    until("all servers run", 600, async || {
+    until("all servers run", 900, async || {
         let up = ask(&format!("server list --name {name} --status ACTIVE -f value -c ID")).await?;
         Ok((up.lines().count() == SERVERS).then_some(()))
     })
@@ -93,7 +93,7 @@ async fn clear(name: &str) -> Result<()> {
         let all: Vec<&str> = servers.lines().collect();
         ask(&format!("server delete {}", all.join(" "))).await?;
     }
-    until("all servers are gone", 600, async || {
+    until("all servers are gone", 900, async || {
         let left = ask(&format!("server list --name {name} -f value -c ID")).await?;
         Ok(left.is_empty().then_some(()))
     })
