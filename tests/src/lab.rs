@@ -1,7 +1,11 @@
 //! Where the lab is: what `cargo xtask lab up` wrote into its state folder.
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -121,6 +125,21 @@ impl Lab {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// The snapshots of an image (`pool/name`) by name, each with the time that Ceph's own tool tells.
+    ///
+    /// # Errors
+    /// When the image cannot be asked about.
+    pub fn snapshots(&self, site: SiteName, image: &str) -> Result<BTreeMap<String, Timestamp>> {
+        let text = self.rbd(site, &["snap", "ls", image, "--format", "json"])?;
+        let all: Vec<Value> = serde_json::from_str(&text)?;
+        let read = |snapshot: &Value| {
+            let name = snapshot["name"].as_str().context("no name")?;
+            let at = snapshot["timestamp"].as_str().context("no time")?;
+            Ok((name.to_owned(), ceph_time(at)?))
+        };
+        all.iter().map(read).collect()
+    }
+
     /// Runs the clouds' own client as an administrator of a site.
     ///
     /// # Errors
@@ -222,4 +241,13 @@ impl Lab {
         ensure!(status.success(), "lab {} ended with {status}", args.join(" "));
         Ok(())
     }
+}
+
+/// A time as Ceph's tools write it, in the machine's zone.
+///
+/// # Errors
+/// When it is none.
+pub fn ceph_time(text: &str) -> Result<Timestamp> {
+    let at = DateTime::strptime("%a %b %d %H:%M:%S %Y", text).with_context(|| format!("{text} is no time"))?;
+    Ok(at.to_zoned(TimeZone::system())?.timestamp())
 }

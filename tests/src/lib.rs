@@ -19,7 +19,7 @@ mod snapshot;
 #[cfg(feature = "lab")]
 pub use guest::{Guest, wait_for};
 #[cfg(feature = "lab")]
-pub use lab::{Lab, SiteName};
+pub use lab::{Lab, SiteName, ceph_time};
 #[cfg(feature = "lab")]
 pub use program::{Killed, Program};
 #[cfg(feature = "lab")]

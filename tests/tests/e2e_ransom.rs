@@ -20,10 +20,8 @@ fn images(lab: &Lab, site: SiteName) -> Result<BTreeMap<String, Vec<String>>> {
     let mut images = BTreeMap::new();
     for name in names {
         let spec = format!("volumes/{name}");
-        let snaps: Vec<serde_json::Value> =
-            serde_json::from_str(&lab.rbd(site, &["snap", "ls", &spec, "--format", "json"])?)?;
-        let snaps = snaps.iter().filter_map(|s| s["name"].as_str()).map(str::to_owned);
-        images.insert(spec, snaps.collect());
+        let snaps = lab.snapshots(site, &spec)?.into_keys().collect();
+        images.insert(spec, snaps);
     }
     Ok(images)
 }

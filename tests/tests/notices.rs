@@ -668,19 +668,6 @@ async fn told_target<'a>(w: &World, steps: impl Fn() -> Vec<Step<'a>>, plan: &Pl
     normal(w, plan).await
 }
 
-/// A snapshot of an image as Ceph's own tool tells it.
-async fn snapshots(site: &str, image: &str) -> Result<BTreeMap<String, Timestamp>> {
-    let text = lab_openstack_kit::rbd(site, &["snap", "ls", image, "--format", "json"]).await?;
-    let all: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-    let read = |snapshot: &serde_json::Value| {
-        let name = snapshot["name"].as_str().context("no name")?;
-        let at = snapshot["timestamp"].as_str().context("no time")?;
-        let at = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S %Y", at)?;
-        Ok((name.to_owned(), at.to_zoned(jiff::tz::TimeZone::system())?.timestamp()))
-    };
-    all.iter().map(read).collect()
-}
-
 /// The first point, one by schedule and one by hand arrive; what it would lose is right to the second.
 async fn points(w: &World, group: &GroupId, plan: &PlanId) -> Result<()> {
     // One follows the initial mirroring, and the group's interval begins with one: nobody asked for either.
@@ -697,13 +684,13 @@ async fn points(w: &World, group: &GroupId, plan: &PlanId) -> Result<()> {
     let volumes = w.plan(plan).await?.volumes;
     for (id, part) in &point.volumes {
         let volume = &volumes[id];
-        let there = snapshots(w.target.site, lab_openstack_kit::image(&volume.target)).await?;
+        let there = w.lab.snapshots(SiteName::B, lab_openstack_kit::image(&volume.target))?;
         ensure!(
             there.contains_key(&part.snapshot),
             "{id}: the Target has not {}",
             part.snapshot
         );
-        let here = snapshots(w.source.site, lab_openstack_kit::image(&volume.source)).await?;
+        let here = w.lab.snapshots(SiteName::A, lab_openstack_kit::image(&volume.source))?;
         taken.push(*here.get(&part.snapshot).context("the Source has it not")?);
     }
     if let Some(volume) = volumes.values().next() {

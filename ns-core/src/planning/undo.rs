@@ -69,11 +69,9 @@ pub fn plan_undo(
     prefix: &str,
     decision: &str,
 ) -> Result<TaskGraph> {
+    let edges = Edges::of(done);
     let ran = TaskGraph {
-        tasks: done
-            .iter()
-            .map(|d| (d.task.key.clone(), known_edges(d.task, done)))
-            .collect(),
+        tasks: done.iter().map(|d| (d.task.key.clone(), edges.known(d.task))).collect(),
     };
     let handles: BTreeMap<&TaskKey, Option<&Handle>> = done.iter().map(|d| (&d.task.key, d.handle)).collect();
     let mut graph = TaskGraph::default();
@@ -103,26 +101,47 @@ pub fn plan_undo(
     Ok(graph)
 }
 
-/// The task with only those edges that lead to tasks which ran as well, and with those that lead from a server to the stop of the
-/// instance that it stands for: also what was recovered from another point, and needs nothing of that, is gone before the
-/// instance starts again.
-fn known_edges(task: &Task, done: &[Done<'_>]) -> Task {
-    let ran: BTreeSet<&TaskKey> = done.iter().map(|d| &d.task.key).collect();
-    let mut task = task.clone();
-    task.after.retain(|k| ran.contains(k));
-    task.order.retain(|k| ran.contains(k));
-    if created(&task) == Some(CreatedKind::Server) {
-        let stops = done.iter().filter(|d| match &d.task.action {
+/// What edges may lead to.
+struct Edges<'a> {
+    ran: BTreeSet<&'a TaskKey>,
+    /// The stops of Source instances.
+    stops: BTreeMap<&'a str, Vec<&'a TaskKey>>,
+}
+
+impl<'a> Edges<'a> {
+    fn of(done: &[Done<'a>]) -> Self {
+        let tasks = || done.iter().map(|d| d.task);
+        let stop = |task: &'a Task| match &task.action {
             Action::StopServer {
                 side: Side::Source,
                 server: Ref::Known(id),
                 ..
-            } => task.instances.contains(id),
-            _ => false,
-        });
-        task.order.extend(stops.map(|d| d.task.key.clone()));
+            } => Some((id.as_str(), &task.key)),
+            _ => None,
+        };
+        let mut stops: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, key) in tasks().filter_map(stop) {
+            stops.entry(id).or_default().push(key);
+        }
+        Self {
+            ran: tasks().map(|t| &t.key).collect(),
+            stops,
+        }
     }
-    task
+
+    /// The task with only those edges that lead to tasks which ran as well, and with those that lead from a server to the stop of
+    /// the instance that it stands for: also what was recovered from another point, and needs nothing of that, is gone before the
+    /// instance starts again.
+    fn known(&self, task: &Task) -> Task {
+        let mut task = task.clone();
+        task.after.retain(|k| self.ran.contains(k));
+        task.order.retain(|k| self.ran.contains(k));
+        if created(&task) == Some(CreatedKind::Server) {
+            let stops = task.instances.iter().filter_map(|id| self.stops.get(id.as_str()));
+            task.order.extend(stops.flatten().map(|key| (*key).clone()));
+        }
+        task
+    }
 }
 
 struct Undo<'a> {

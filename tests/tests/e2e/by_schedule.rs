@@ -14,7 +14,7 @@ use ns_core::report::{RecoveryReport, TaskPart};
 use ns_core::session::ScheduleRequest;
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
-use ns_tests::{Guest, Site, SiteName, wait_for};
+use ns_tests::{Guest, Site, SiteName, ceph_time, wait_for};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +178,7 @@ fn records(run: &Run) -> Result<Records> {
         let image = format!("volumes/volume-{id}");
         let info: serde_json::Value = serde_json::from_str(&run.lab.rbd(b, &["info", "--format", "json", &image])?)?;
         let cloned = info["create_timestamp"].as_str().context("no create_timestamp")?;
-        made.push((shown("volume", &id, "created_at")?, by_ceph(cloned)?));
+        made.push((shown("volume", &id, "created_at")?, ceph_time(cloned)?));
     }
     Ok(Records { launched, made })
 }
@@ -190,12 +190,6 @@ fn at(text: &str) -> Result<Timestamp> {
         .parse()
         .with_context(|| format!("{text} is no time"))?;
     Ok(at.to_zoned(TimeZone::UTC)?.timestamp())
-}
-
-/// A time as Ceph writes it, in the machine's zone.
-fn by_ceph(text: &str) -> Result<Timestamp> {
-    let at = DateTime::strptime("%a %b %d %H:%M:%S %Y", text)?;
-    Ok(at.to_zoned(TimeZone::system())?.timestamp())
 }
 
 /// A time that is recorded in whole seconds lies within a task of the report.
@@ -283,13 +277,9 @@ async fn data(run: &Run, session: &Session, group: &GroupId, report: &RecoveryRe
             .with_context(|| format!("{id} is not in the plan"))?
             .source;
         let image = source.as_str().trim_start_matches("rbd:");
-        let list = run.lab.rbd(SiteName::A, &["snap", "ls", image, "--format", "json"])?;
-        let list: Vec<serde_json::Value> = serde_json::from_str(&list)?;
-        let snapshot = list.iter().find(|s| s["name"] == part.snapshot.as_str());
-        let at = snapshot.and_then(|s| s["timestamp"].as_str());
-        taken.push(by_ceph(
-            at.with_context(|| format!("{image} has no {}", part.snapshot))?,
-        )?);
+        let snapshots = run.lab.snapshots(SiteName::A, image)?;
+        let at = snapshots.get(&part.snapshot);
+        taken.push(*at.with_context(|| format!("{image} has no {}", part.snapshot))?);
     }
     let first = taken.iter().min().context("no volumes")?;
     for volume in &report.facts.volumes {
