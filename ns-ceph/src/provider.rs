@@ -16,6 +16,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// How often a change is made that is declined, and the time between.
+const TRIES: usize = 3;
+const RETRY: Duration = Duration::from_millis(500);
+
 /// What this kind of storage is called.
 pub(crate) const KIND: &str = "ceph-rbd";
 
@@ -84,6 +88,22 @@ impl Ceph {
         .with_remedy("add the pool to the configuration of this storage"))
     }
 
+    /// Makes a change, and makes it again when one of its commands was declined: an engine that died leaves the command it had begun
+    /// running, and whoever makes the same change meanwhile meets that one's work after having looked. Everything is looked at
+    /// anew then, and the last answer is believed.
+    async fn change<T: Send, F: Future<Output = Result<T>> + Send>(&self, make: impl Fn() -> F + Send) -> Result<T> {
+        for _ in 1..TRIES {
+            match make().await {
+                Err(error) if may_be_an_orphans(&error) => {
+                    tracing::debug!(%error, "declined: looked at anew");
+                    self.clock.sleep(RETRY).await;
+                }
+                result => return result,
+            }
+        }
+        make().await
+    }
+
     /// Looks again and again until `done`, for at most `limit`; whether it came true. An error of the look ends it.
     pub(crate) async fn wait_until<F: Future<Output = Result<bool>> + Send>(
         &self,
@@ -100,6 +120,14 @@ impl Ceph {
         }
         Ok(true)
     }
+}
+
+/// What is answered to a command that comes too late to do what the same command has just done, or while it does so.
+fn may_be_an_orphans(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        "ceph.busy" | "ceph.exists" | "ceph.no_image" | "ceph.not_found" | "ceph.read_only" | "ceph.rejected"
+    )
 }
 
 /// The refusal of a change on a side that is not primary.
@@ -147,16 +175,19 @@ impl StorageProvider for Ceph {
         Ok(self.replica_named(id.as_str()).await?.map(|spec| spec.to_ref()))
     }
     async fn enable_replication(&self, image: &StorageRef, mode: ReplicationMode) -> Result<ReplicationId> {
-        self.enable(&self.ours(image)?, mode).await
+        let image = self.ours(image)?;
+        self.change(|| self.enable(&image, mode)).await
     }
     async fn disable_replication(&self, image: &StorageRef) -> Result<()> {
-        self.disable(&self.ours(image)?).await
+        let image = self.ours(image)?;
+        self.change(|| self.disable(&image)).await
     }
     async fn status(&self, image: &StorageRef) -> Result<ReplicationStatus> {
         self.replication_status(&ImageSpec::of(image)?).await
     }
     async fn snapshot(&self, image: &StorageRef, name: &str) -> Result<SnapshotInfo> {
-        self.take_snapshot(&self.ours(image)?, name).await
+        let image = self.ours(image)?;
+        self.change(|| self.take_snapshot(&image, name)).await
     }
     async fn snapshots(&self, image: &StorageRef) -> Result<Vec<SnapshotInfo>> {
         self.list_snapshots(&ImageSpec::of(image)?).await
@@ -165,16 +196,19 @@ impl StorageProvider for Ceph {
         self.read_content(&ImageSpec::of(image)?, snapshot).await
     }
     async fn remove_snapshot(&self, image: &StorageRef, name: &str) -> Result<()> {
-        self.drop_snapshot(&self.ours(image)?, name).await
+        let image = self.ours(image)?;
+        self.change(|| self.drop_snapshot(&image, name)).await
     }
     async fn ship(&self, image: &StorageRef, snapshot: Option<&str>) -> Result<Mark> {
-        self.ship_image(&self.ours(image)?, snapshot).await
+        let image = self.ours(image)?;
+        self.change(|| self.ship_image(&image, snapshot)).await
     }
     async fn arrived(&self, replica: &StorageRef, mark: &Mark) -> Result<bool> {
         self.has_arrived(&ImageSpec::of(replica)?, mark).await
     }
     async fn demote(&self, image: &StorageRef) -> Result<Mark> {
-        self.demote_image(&self.ours(image)?).await
+        let image = self.ours(image)?;
+        self.change(|| self.demote_image(&image)).await
     }
     async fn promote(&self, image: &StorageRef, demotion: &Mark) -> Result<()> {
         self.promote_image(&self.ours(image)?, demotion).await
@@ -183,24 +217,31 @@ impl StorageProvider for Ceph {
         self.promote_by_force(&self.ours(image)?, decision).await
     }
     async fn resync(&self, image: &StorageRef, decision: &Decision) -> Result<()> {
-        self.resync_image(&self.ours(image)?, decision).await
+        let image = self.ours(image)?;
+        self.change(|| self.resync_image(&image, decision)).await
     }
     async fn clone_snapshot(&self, image: &StorageRef, snapshot: &str, token: &Token) -> Result<StorageRef> {
-        Ok(self.make_clone(&self.ours(image)?, snapshot, token).await?.to_ref())
+        let image = self.ours(image)?;
+        let made = self.change(|| self.make_clone(&image, snapshot, token)).await?;
+        Ok(made.to_ref())
     }
     async fn find(&self, token: &Token) -> Result<Option<StorageRef>> {
         Ok(self.find_made(token).await?.map(|spec| spec.to_ref()))
     }
     async fn flatten(&self, image: &StorageRef) -> Result<()> {
-        self.flatten_image(&self.ours(image)?).await
+        let image = self.ours(image)?;
+        self.change(|| self.flatten_image(&image)).await
     }
     async fn remove(&self, image: &StorageRef, token: &Token) -> Result<()> {
-        self.remove_made(&self.ours(image)?, token).await
+        let image = self.ours(image)?;
+        self.change(|| self.remove_made(&image, token)).await
     }
     async fn rename(&self, image: &StorageRef, name: &StorageRef) -> Result<()> {
-        self.rename_image(&self.ours(image)?, &self.ours(name)?).await
+        let (image, name) = (self.ours(image)?, self.ours(name)?);
+        self.change(|| self.rename_image(&image, &name)).await
     }
     async fn set_metadata(&self, image: &StorageRef, key: &str, value: Option<&str>) -> Result<()> {
-        self.keep_metadata(&self.ours(image)?, key, value).await
+        let image = self.ours(image)?;
+        self.change(|| self.keep_metadata(&image, key, value)).await
     }
 }

@@ -35,6 +35,7 @@ impl Ceph {
         let info = self.rbd.must_info(image).await?;
         refuse_unreplicated(image, info.role())?;
         if info.role() == Role::Primary {
+            self.finish_promotion(image, &info).await?;
             self.wait_copied(image, &info).await?;
             self.wait_followed(image, &info).await?;
             match info.mode() {

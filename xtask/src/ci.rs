@@ -84,7 +84,7 @@ impl Step {
                 cargo(&[&["clippy"], &args[..]].concat(), &[])
             }
             // Without the feature `lab`: those tests have a step of their own, when the lab is up.
-            Self::Test => cargo(&["test", "--workspace", "--locked"], &[]),
+            Self::Test => cargo(&["test", "--workspace", "--locked"], &[no_frames()]),
             Self::Doc => {
                 let args = ["doc", "--no-deps", "--workspace", "--all-features", "--locked"];
                 cargo(&args, &[("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
@@ -101,7 +101,7 @@ impl Step {
                 let others = [
                     lab_tests(&[&["--no-fail-fast"], &alone[..]].concat(), 1),
                     // These mostly wait for mirror daemons, each for images of its own.
-                    lab_tests(&["--test", "lab_ceph_surprises"], 2),
+                    lab_tests(&["--test", "lab_ceph_surprises", "--test", "lab_ceph_orphans"], 2),
                 ];
                 let others: Result<()> = others.into_iter().collect();
                 // What a failed test left is no fault of the life's, which wants both sites as they were.
@@ -227,6 +227,11 @@ pub(crate) fn simulator(verb: &str, args: &[String]) -> Result<()> {
     cargo(&args.collect::<Vec<_>>(), &[])
 }
 
+/// Of a failed test the last thing said is what failed: a page of frames after it would be all that the end of a log shows.
+fn no_frames() -> (&'static str, &'static OsStr) {
+    ("RUST_BACKTRACE", OsStr::new("0"))
+}
+
 /// Tests against the lab, so many at a time: they share the lab's two clouds.
 fn lab_tests(which: &[&str], at_a_time: usize) -> Result<()> {
     lab_tests_with(which, at_a_time, &[])
@@ -239,7 +244,7 @@ fn lab_tests_with(which: &[&str], at_a_time: usize, settings: &[(&str, String)])
     // What they say on their way is their account of what happened: times, case counts, kill points.
     let threads = format!("--test-threads={at_a_time}");
     let how = ["--", &threads, "--nocapture"];
-    let mut env = vec![("NEVERSTOP_LAB", state.root().as_os_str())];
+    let mut env = vec![no_frames(), ("NEVERSTOP_LAB", state.root().as_os_str())];
     env.extend(settings.iter().map(|(name, value)| (*name, OsStr::new(value))));
     cargo(&[&args[..], which, &how].concat(), &env)
 }
