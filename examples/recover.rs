@@ -21,14 +21,15 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ns_ceph::{Ceph, CephConfig, DaemonControl, Limits, PoolRef, Programs};
 use ns_core::model::{
-    ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, ProtectionGroup, Query,
-    RecoveryPlan, ReplicationMode,
+    ClusterId, DataPoint, ForceRight, JobId, JobOperation, JobState, JobSummary, OwnerGroupId, Probe, ProtectionGroup,
+    Query, ReadinessCheck, RecoveryPlan, ReplicationMode,
 };
 use ns_core::session::{ClusterRequest, Explanation, GroupRequest, JobRequest, OperationRequest, ReprotectRequest};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine, Providers, Session, Settings};
 use ns_examples::{follow, must_succeed, show};
 use ns_openstack::{OpenStack, OpenStackConfig};
+use ns_probe::NetworkProbe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +111,9 @@ enum Command {
         /// An instance by name; may be given several times.
         #[arg(long = "instance", required = true)]
         instances: Vec<String>,
+        /// An instance that is ready once a TCP port of its floating IP answers, as NAME:PORT; may be given several times.
+        #[arg(long, value_parser = ready)]
+        ready: Vec<(String, u16)>,
         /// Replicate write by write instead of snapshot by snapshot.
         #[arg(long)]
         journal: bool,
@@ -173,7 +177,10 @@ async fn main() -> Result<()> {
     let mut settings = Settings::default();
     // Each command is a short-lived engine: it reads what it needs when it needs it.
     settings.monitor = false;
-    let engine = Engine::builder(store).settings(settings).build()?;
+    let engine = Engine::builder(store)
+        .settings(settings)
+        .readiness_probe(Arc::new(NetworkProbe::new()?))
+        .build()?;
     let session = engine.session(Actor::admin(&cli.actor));
     let c = &cli.clouds;
     let (source, target) = (c.source_providers()?, c.target_providers()?);
@@ -254,11 +261,12 @@ async fn run(cli: &Cli, session: &Session, source: Providers, target: Providers)
             group,
             tenant,
             instances,
+            ready,
             journal,
         } => {
             register(session, &cli.clouds.source, source).await?;
             register(session, &cli.clouds.target, target).await?;
-            protect(cli, session, group, tenant, instances, *journal).await
+            protect(cli, session, group, tenant, instances, ready, *journal).await
         }
         Command::Point => {
             let (group, _) = protected(session).await?;
@@ -384,12 +392,20 @@ async fn register(session: &Session, name: &str, providers: Providers) -> Result
     Ok(clusters.register(request, providers).await?.id)
 }
 
+/// Reads `NAME:PORT`.
+fn ready(text: &str) -> Result<(String, u16), String> {
+    let (name, port) = text.rsplit_once(':').ok_or("give NAME:PORT")?;
+    let port = port.parse().map_err(|e| format!("{port} is no port: {e}"))?;
+    Ok((name.to_owned(), port))
+}
+
 async fn protect(
     cli: &Cli,
     session: &Session,
     group: &str,
     tenant: &str,
     names: &[String],
+    ready: &[(String, u16)],
     journal: bool,
 ) -> Result<()> {
     let clusters = session.clusters();
@@ -426,6 +442,12 @@ async fn protect(
         .await?;
     let mut plan = session.plans().suggest(&group.id, &target.id).await?;
     plan.mapping.tenant_name = tenant.to_owned();
+    for (name, port) in ready {
+        let found = inventory.instances.values().find(|i| &i.name == name);
+        let mapping = found.and_then(|i| plan.mapping.instances.get_mut(&i.id));
+        let mapping = mapping.with_context(|| format!("{name} is not in the group"))?;
+        mapping.ready = Some(ReadinessCheck::new(Probe::Port { port: *port }));
+    }
     plan.replication_mode = if journal {
         ReplicationMode::Journal
     } else {

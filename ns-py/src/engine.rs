@@ -18,6 +18,7 @@ use ns_core::sim::SimStore;
 use ns_core::store::{MemoryStore, PostgresOptions, PostgresStore, SqliteStore, Store};
 use ns_core::{EngineBuilder, Error, ErrorKind, Providers as CoreProviders, Result};
 use ns_openstack::OpenStackConnector;
+use ns_probe::NetworkProbe;
 use pyo3::prelude::*;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ struct Config {
     store: String,
     node: Option<String>,
     support_contact: Option<String>,
+    reach_fixed_ips: bool,
     settings: Option<ns_core::Settings>,
     /// The file with the keys that secrets are sealed with; made when there is none.
     keys: Option<PathBuf>,
@@ -179,9 +181,14 @@ async fn make(config: Config, connectors: Connectors, world: Option<World>, plac
         None if config.store == "memory:" => builder.key_source(Arc::new(FixedKeys::new(HostKey::random("memory")?))),
         None => builder,
     };
-    if let Some((_, clock)) = world {
-        builder = builder.clock(Arc::new(clock));
-    }
+    builder = match world {
+        Some((_, clock)) => builder.clock(Arc::new(clock)),
+        // Where a simulated server says that it is, there may be a real one.
+        None => builder.readiness_probe(Arc::new(match config.reach_fixed_ips {
+            true => NetworkProbe::new()?.fixed_ips(),
+            false => NetworkProbe::new()?,
+        })),
+    };
     if still {
         builder = builder.ids(Arc::new(SequentialIds::default()));
     }

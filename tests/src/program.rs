@@ -3,6 +3,7 @@
 use super::Lab;
 use super::lab::SiteName;
 use anyhow::{Context, Result, ensure};
+use ns_core::journal::JobView;
 use ns_core::model::{JobSummary, Query};
 use ns_core::store::SqliteStore;
 use ns_core::{Actor, Engine};
@@ -212,10 +213,15 @@ impl Program {
         }
     }
 
-    /// The drills and failovers of the store and their states, read while the program does not run.
-    async fn recoveries(&self) -> Result<Vec<JobSummary>> {
+    /// An engine that looks into the store while the program does not run.
+    fn engine(&self) -> Result<Engine> {
         let store = Arc::new(SqliteStore::open(self.store())?);
-        let engine = Engine::builder(store).build()?;
+        Ok(Engine::builder(store).build()?)
+    }
+
+    /// The drills and failovers of the store and their states.
+    async fn recoveries(&self) -> Result<Vec<JobSummary>> {
+        let engine = self.engine()?;
         let jobs = engine
             .session(Actor::admin("test"))
             .jobs()
@@ -232,6 +238,18 @@ impl Program {
     pub async fn newest(&self) -> Result<JobSummary> {
         let newest = self.recoveries().await?.pop();
         newest.context("there is no drill or failover")
+    }
+
+    /// Everything that the newest drill or failover wrote down.
+    ///
+    /// # Errors
+    /// As [`Program::newest`].
+    pub async fn newest_view(&self) -> Result<JobView> {
+        let newest = self.newest().await?.id;
+        let engine = self.engine()?;
+        let view = engine.session(Actor::admin("test")).jobs().view(&newest).await?;
+        engine.shutdown().await;
+        Ok(view)
     }
 
     /// The folder of store, logs and reports.

@@ -46,6 +46,8 @@ pub(crate) fn limit(inner: &Inner, action: &Action) -> Duration {
         Action::ForcePromote { .. } => s.call_limit * 3,
         Action::AwaitArrival { .. } => s.arrival_limit,
         Action::AwaitReplica { .. } | Action::Rejoin { .. } | Action::Flatten { .. } => s.copy_limit,
+        // It ends itself, and says what it saw last.
+        Action::AwaitReady { check, .. } => Duration::from_secs(u64::from(check.limit_seconds)) + s.call_limit,
         Action::Delay { seconds } => Duration::from_secs(u64::from(*seconds) + 60),
         _ => s.call_limit,
     }
@@ -165,6 +167,13 @@ impl Attempt {
                 self.inner.open_fence(cluster, token).await?;
                 Ok(TaskOutput::default())
             }
+            Action::AwaitReady {
+                side,
+                cluster,
+                server,
+                check,
+                ..
+            } => self.await_ready(*side, cluster, &server.id()?.into(), check).await,
             Action::Delay { seconds } => {
                 self.inner.clock.sleep(Duration::from_secs(u64::from(*seconds))).await;
                 Ok(TaskOutput::default())
@@ -298,7 +307,7 @@ impl Attempt {
         }
     }
 
-    fn on(&self, side: Side) -> Result<&Providers> {
+    pub(super) fn on(&self, side: Side) -> Result<&Providers> {
         let providers = match side {
             Side::Source => &self.source,
             Side::Target => &self.target,
@@ -349,7 +358,7 @@ impl Attempt {
         })
     }
 
-    fn tell(&self, percent: Option<u8>, message: impl Into<String>) {
+    pub(super) fn tell(&self, percent: Option<u8>, message: impl Into<String>) {
         // Nobody listens any more when the job stops: then there is nobody to tell.
         let _ = self.progress.send((self.task.clone(), percent, message.into()));
     }

@@ -1,7 +1,8 @@
 //! Which entries of a job's journal are events of the product, too (NTF-01): they are written with the entry.
 
-use crate::journal::{Entry, Event, JobView};
-use crate::model::{About, JobState, JobType, ResultCode, Told, Work};
+use crate::journal::{Entry, Event, JobView, TaskResult};
+use crate::model::{About, JobState, JobType, ResultCode, TaskKey, Told, Work};
+use crate::planning::Action;
 
 /// What an entry tells: `after` is the job with it; whether the job had begun to run before it.
 pub(super) fn told(entry: &Entry, after: &JobView, ran: bool) -> Vec<Told> {
@@ -10,6 +11,11 @@ pub(super) fn told(entry: &Entry, after: &JobView, ran: bool) -> Vec<Told> {
         Event::Transition {
             to: JobState::Finished, ..
         } => preparation(after).into_iter().collect(),
+        Event::Outcome {
+            task,
+            result: TaskResult::Failed { .. },
+            ..
+        } => not_ready(task, after).into_iter().collect(),
         Event::Noted { code, .. } if code == "job.preempts" => vec![Told::DrillPreempted {
             job: after.id.to_string(),
             group: group(after),
@@ -78,6 +84,23 @@ fn recovery(to: JobState, row: &str, after: &JobView, ran: bool) -> Vec<Told> {
         _ => {}
     }
     told
+}
+
+/// An instance that was recovered and waited for in vain.
+fn not_ready(task: &TaskKey, after: &JobView) -> Option<Told> {
+    let Action::AwaitReady { instance, .. } = &after.phase()?.graph.tasks.get(task)?.action else {
+        return None;
+    };
+    let known = after
+        .frozen
+        .as_deref()
+        .and_then(|f| f.inventory.instances.get(instance));
+    Some(Told::InstanceNotReady {
+        work: after.work.kind().to_owned(),
+        job: after.id.to_string(),
+        group: group(after),
+        instance: known.map_or_else(|| instance.to_string(), |i| i.name.clone()),
+    })
 }
 
 /// The end of work that prepares recovery.

@@ -56,7 +56,7 @@ fn leftover(view: &JobView, task: &Task) -> Option<Leftover> {
         _ => None,
     };
     let (what, id, token) = match &task.action {
-        Action::Delay { .. } => return None,
+        Action::Delay { .. } | Action::AwaitReady { .. } => return None,
         Action::Remove {
             kind, handle, token, ..
         } => made(kind.as_str(), handle.as_ref(), token),

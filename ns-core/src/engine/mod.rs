@@ -33,6 +33,7 @@ mod outcome;
 mod passwords;
 mod phases;
 mod planner;
+mod ready;
 mod reconnect;
 mod records;
 mod remains;
@@ -82,7 +83,7 @@ pub(crate) use watch::{TwoWriters, role_of};
 use crate::license::LicensePolicy;
 use crate::model::Actor;
 use crate::model::{AuditId, ClusterId, JobId, JobState, License};
-use crate::ports::{Clock, IdSource, RandomIds, Randomness, Sink, SystemClock, SystemRandomness};
+use crate::ports::{Clock, IdSource, RandomIds, Randomness, ReadinessProbe, Sink, SystemClock, SystemRandomness};
 use crate::provider::{Cloud, CloudConnector, Fencing, Storage, StorageConnector};
 use crate::sealing::KeySource;
 use crate::session::Session;
@@ -137,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) connectors: Connectors,
     /// Ways out for messages, by name.
     pub(crate) sinks: BTreeMap<String, Arc<dyn Sink>>,
+    pub(crate) readiness: Option<Arc<dyn ReadinessProbe>>,
     attachments: Mutex<BTreeMap<ClusterId, Attachment>>,
     fences: Mutex<BTreeMap<ClusterId, Fencing>>,
     inventories: Mutex<BTreeMap<ClusterId, Arc<inventory::Held>>>,
@@ -188,6 +190,7 @@ pub struct EngineBuilder {
     runtime: Option<Handle>,
     connectors: Connectors,
     sinks: BTreeMap<String, Arc<dyn Sink>>,
+    readiness: Option<Arc<dyn ReadinessProbe>>,
 }
 
 impl EngineBuilder {
@@ -342,6 +345,21 @@ impl EngineBuilder {
         self
     }
 
+    /// How it is seen that what runs in recovered servers is [ready](crate::model::ReadinessCheck) (OPEN-16). Without one every such
+    /// check fails at once, and plans with checks are warned of.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # fn example(builder: ns_core::EngineBuilder, probe: Arc<dyn ns_core::ports::ReadinessProbe>) -> ns_core::Result<ns_core::Engine> {
+    /// builder.readiness_probe(probe).build()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn readiness_probe(mut self, probe: Arc<dyn ReadinessProbe>) -> Self {
+        self.readiness = Some(probe);
+        self
+    }
+
     /// Makes the engine. It does nothing until [`Engine::start`].
     ///
     /// # Errors
@@ -377,6 +395,7 @@ impl EngineBuilder {
             runtime,
             connectors: self.connectors,
             sinks: self.sinks,
+            readiness: self.readiness,
             attachments: Mutex::default(),
             fences: Mutex::default(),
             inventories: Mutex::default(),
@@ -409,6 +428,7 @@ impl Engine {
             runtime: None,
             connectors: Connectors::default(),
             sinks: BTreeMap::new(),
+            readiness: None,
         }
     }
 

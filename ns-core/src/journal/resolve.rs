@@ -46,7 +46,9 @@ fn resolve(view: &JobView, action: &mut Action) -> Result<()> {
                 *tenant = None;
             }
         }
-        Action::StopServer { server, .. } | Action::StartServer { server, .. } => id(view, server)?,
+        Action::StopServer { server, .. } | Action::StartServer { server, .. } | Action::AwaitReady { server, .. } => {
+            id(view, server)?;
+        }
         Action::AwaitArrival { image: i, mark: m, .. } => {
             image(view, i)?;
             if let Some(known) = mark(view, m)? {

@@ -1,6 +1,6 @@
 //! Recovery plans: how a protection group maps onto the Target cluster, and in which order it boots.
 
-use super::{CloudId, ClusterId, GroupId, Home, PlanId, ReplicationId, StorageRef};
+use super::{CloudId, ClusterId, GroupId, Home, PlanId, ReadinessCheck, ReplicationId, StorageRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,9 +33,12 @@ pub struct InstanceMapping {
     /// Instances that must be up before this one is made (PLAN-07, OPEN-16). No cycles.
     #[serde(default)]
     pub boot_after: BTreeSet<CloudId>,
-    /// Seconds to wait after the last of `boot_after` is up.
+    /// Seconds to wait after the last of `boot_after` is up, and ready.
     #[serde(default)]
     pub boot_delay_seconds: u32,
+    /// When this instance is ready: whatever boots after it waits for that. None: as soon as it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<ReadinessCheck>,
     /// Target compute node; none lets the cloud's scheduler choose (PLAN-12).
     #[serde(default)]
     pub host: Option<String>,
@@ -53,6 +56,7 @@ impl Default for InstanceMapping {
             boot: true,
             boot_after: BTreeSet::new(),
             boot_delay_seconds: 0,
+            ready: None,
             host: None,
             availability_zone: None,
             flavor: None,

@@ -125,6 +125,10 @@ catalogue! {
     JobPartial = "job.partial", Jobs, Error, { work, job, group }
         "The {work} {job} of group {group} has recovered only a part of the instances.",
         "그룹 {group}의 {work} 작업 {job}: 일부 인스턴스만 복구되었습니다.";
+    /// A recovered instance was not ready in time (OPEN-16).
+    InstanceNotReady = "job.instance_not_ready", Jobs, Warning, { work, job, group, instance }
+        "The {work} {job} of group {group} has recovered the instance {instance}, and its check of readiness has failed.",
+        "그룹 {group}의 {work} 작업 {job}: 인스턴스 {instance}을(를) 복구했지만 준비 상태 확인에 실패했습니다.";
     /// Nothing was recovered.
     JobFailed = "job.failed", Jobs, Error, { work, job, group }
         "The {work} {job} of group {group} has failed.",

@@ -55,6 +55,7 @@ impl Action {
             Self::Fence { .. } => ("fence", None),
             Self::Unfence { .. } => ("unfence", None),
             Self::Rename { .. } => ("rename", None),
+            Self::AwaitReady { .. } => ("await_ready", None),
             Self::Delay { .. } => ("delay", None),
         };
         ActionKind { action, thing }

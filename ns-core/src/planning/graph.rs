@@ -1,6 +1,6 @@
 //! The task graph: values that planning writes and the executor reads.
 
-use crate::model::{CloudId, ClusterId, JobId, ReplicationId, ReplicationMode, StorageRef, TaskKey};
+use crate::model::{CloudId, ClusterId, JobId, ReadinessCheck, ReplicationId, ReplicationMode, StorageRef, TaskKey};
 use crate::provider::{AdoptSpec, CreatedKind, Handle, Mark, Ref, Spec, Token};
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -168,6 +168,14 @@ pub enum Action {
         image: ImageRef,
         name: StorageRef,
     },
+    /// Waits until what runs in the server of an instance is ready.
+    AwaitReady {
+        side: Side,
+        instance: CloudId,
+        cluster: ClusterId,
+        server: Ref,
+        check: ReadinessCheck,
+    },
     /// Waits.
     Delay { seconds: u32 },
 }
@@ -314,7 +322,7 @@ impl Action {
     pub const fn only_waits(&self) -> bool {
         matches!(
             self,
-            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::Delay { .. }
+            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::AwaitReady { .. } | Self::Delay { .. }
         )
     }
 
@@ -348,7 +356,11 @@ impl Action {
             | Self::RemoveImage { side, .. }
             | Self::Clone { side, .. } => Some(*side),
             Self::EnableReplication { .. } | Self::DisableReplication { .. } => Some(Side::Source),
-            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::Rejoin { .. } | Self::Delay { .. } => None,
+            Self::AwaitReplica { .. }
+            | Self::AwaitArrival { .. }
+            | Self::AwaitReady { .. }
+            | Self::Rejoin { .. }
+            | Self::Delay { .. } => None,
         }
     }
 
@@ -381,6 +393,7 @@ impl Action {
             Self::Fence { side, .. } => fixed("cut everything off", *side),
             Self::Unfence { side, .. } => fixed("end the cutting off", *side),
             Self::Rename { side, .. } => fixed("give an image its name back", *side),
+            Self::AwaitReady { side, check, .. } => (format!("wait until {}", check.probe), Some(*side)),
             Self::Delay { seconds } => (format!("wait {seconds} s"), None),
         }
     }

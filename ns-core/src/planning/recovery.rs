@@ -9,8 +9,8 @@ use super::home::{self, Homeward};
 use super::lookup::Lookup;
 use super::networks;
 use crate::model::{
-    CloudId, ClusterId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, RecoveryPlan, RecoveryPoint,
-    TaskKey, Volume,
+    CloudId, ClusterId, Flavor, Instance, InstanceMapping, Inventory, JobId, PowerState, ReadinessCheck, RecoveryPlan,
+    RecoveryPoint, TaskKey, Volume,
 };
 use crate::provider::{AdoptSpec, Ref, Spec};
 use crate::{Error, ErrorKind, Result};
@@ -94,13 +94,17 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
         };
         servers.insert(id, made);
     }
+    let mut up: BTreeMap<&CloudId, TaskKey> = BTreeMap::new();
+    for (id, (server, last)) in &servers {
+        let ready = ready(&mut graph, inputs, id, server, last);
+        up.insert(id, ready.unwrap_or_else(|| last.clone()));
+    }
     for (id, (server, _)) in &servers {
         let mapping = mapping_of(inputs, id);
         let first: BTreeSet<TaskKey> = mapping
             .boot_after
             .iter()
-            .filter_map(|other| servers.get(other))
-            .map(|(_, last)| last.clone())
+            .filter_map(|other| up.get(other).cloned())
             .collect();
         if first.is_empty() {
             continue;
@@ -129,6 +133,28 @@ pub fn plan_recovery(inputs: &RecoveryInputs<'_>) -> Result<TaskGraph> {
     }
     graph.in_order()?;
     Ok(graph)
+}
+
+/// Waits until a server is ready, where its plan says how that is seen. No instance needs it: one that is not ready in time is
+/// recovered all the same.
+fn ready(
+    graph: &mut TaskGraph,
+    inputs: &Lookup<'_>,
+    id: &CloudId,
+    server: &TaskKey,
+    last: &TaskKey,
+) -> Option<TaskKey> {
+    let mapping = mapping_of(inputs, id);
+    let reachable = |check: &ReadinessCheck| !(inputs.isolated && check.probe.needs_network());
+    let check = mapping.ready.filter(|check| mapping.boot && reachable(check))?;
+    let wait = Action::AwaitReady {
+        side: Side::Target,
+        instance: id.clone(),
+        cluster: inputs.plan.target_cluster.clone(),
+        server: Ref::OutputOf(server.clone()),
+        check,
+    };
+    Some(graph.add(format!("{}ready/{id}", inputs.prefix), wait, [last]))
 }
 
 /// Servers that share a volume are made one after the other: a cloud reserves a volume for one server at a time, and a

@@ -50,7 +50,9 @@ impl Action {
             | Self::RemoveImage { .. }
             | Self::Resync { .. }
             | Self::Rejoin { decision: Some(_), .. } => StepEffect::Deletes,
-            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::Delay { .. } => StepEffect::Waits,
+            Self::AwaitReplica { .. } | Self::AwaitArrival { .. } | Self::AwaitReady { .. } | Self::Delay { .. } => {
+                StepEffect::Waits
+            }
         }
     }
 }

@@ -337,6 +337,52 @@ fn forced_failover_does_not_depend_on_the_source() {
     assert_eq!(promote.order, BTreeSet::from([TaskKey::new("stop/web")]));
 }
 
+/// OPEN-16: what boots after an instance waits until that is ready, and no instance fails for it. An isolated drill has no way in.
+#[test]
+fn open_16_readiness_holds_up_what_boots_after() {
+    let ready = |probe| ReadinessCheck::new(probe);
+    let with = |probe: Probe, isolated: bool, boot: bool| {
+        let mut plan = plan();
+        let db1 = InstanceMapping {
+            ready: Some(ready(probe)),
+            boot,
+            ..InstanceMapping::default()
+        };
+        plan.mapping.instances.insert(id("db1"), db1);
+        recovery_of(&plan, RecoveryData::HandOver { stop_source: true }, isolated, ALL)
+    };
+    let graph = with(Probe::Port { port: 5432 }, false, true);
+    let (key, db1, db2) = (
+        TaskKey::new("ready/db1"),
+        TaskKey::new("server/db1"),
+        TaskKey::new("server/db2"),
+    );
+    let wait = &graph.tasks[&key];
+    assert_eq!(
+        wait.to_string(),
+        "wait until port 5432 answers on the Target (ready/db1)"
+    );
+    assert_eq!((&wait.after, wait.instances.len()), (&BTreeSet::from([db1.clone()]), 0));
+    let web = TaskKey::new("server/web");
+    assert_eq!(graph.tasks[&web].order, BTreeSet::from([key.clone(), db2.clone()]));
+    let port = || Probe::Port { port: 5432 };
+    for (graph, up) in [
+        (with(port(), true, true), db1),
+        (with(port(), false, false), TaskKey::new("stay-off/db1")),
+    ] {
+        assert!(!graph.tasks.contains_key(&key));
+        assert_eq!(graph.tasks[&web].order, BTreeSet::from([up, db2.clone()]));
+    }
+    let inside = Probe::GuestCommand {
+        command: vec!["pg_isready".into(), "--quiet".into()],
+    };
+    let drill = with(inside, true, true);
+    assert_eq!(
+        drill.tasks[&key].action.words().0,
+        "wait until the guest's command pg_isready succeeds"
+    );
+}
+
 /// PLAN-07: an instance is made only when those before it have ended, and a failed one does not hold it up.
 #[test]
 fn boot_order_orders_without_making_dependent() {

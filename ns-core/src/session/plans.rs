@@ -577,6 +577,7 @@ impl Plans<'_> {
             choose_host: cloud.choose_host,
             choose_floating_ip: cloud.choose_floating_ip,
             multiattach: cloud.multiattach,
+            probe_readiness: inner.readiness.is_some(),
         })
     }
 

@@ -1,7 +1,7 @@
 use crate::world::{World, cluster, flavor, floating_ip, id, network, plan, tenant, volume};
 use crate::{exactly, fact};
 use ns_core::ErrorKind::{self, Conflict, Internal, Invalid, NotFound, Quota, Refused, Unsupported};
-use ns_core::model::{CloudId, ConnectionState, InstanceMapping, ReplicationMode, Resource};
+use ns_core::model::{CloudId, ConnectionState, InstanceMapping, Probe, ReadinessCheck, ReplicationMode, Resource};
 use ns_core::rules::{check_plan, check_plan_delete, plan_violations, plan_warnings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -377,6 +377,70 @@ fn open_16_boot_order() {
     after(&mut world, "web", &["db"]);
     world.mapping("db").boot = false;
     assert_eq!(warnings(&world)[0].0, "plan.boot_after_stopped");
+}
+
+#[test]
+fn open_16_readiness_checks() {
+    let check = |w: &mut World, limit_seconds: u32, probe: Probe| {
+        w.mapping("web").ready = Some(ReadinessCheck { probe, limit_seconds });
+    };
+    let http = |path: &str, status| Probe::Http {
+        port: 80,
+        path: path.into(),
+        tls: false,
+        status,
+    };
+    let command = |words: &[&str]| Probe::GuestCommand {
+        command: words.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    for limit in [1, 3600] {
+        allows(|w| check(w, limit, Probe::Port { port: 1 }));
+    }
+    for limit in [0, 3601, u32::MAX] {
+        refuses(
+            Invalid,
+            "plan.readiness",
+            "mapping.instances[web].ready.limit_seconds",
+            |w| {
+                check(w, limit, Probe::Port { port: 22 });
+            },
+        );
+    }
+    for path in ["/", "/healthz?deep=1"] {
+        allows(|w| check(w, 300, http(path, Some(204))));
+    }
+    let long = format!("/{}", "x".repeat(4096));
+    for (member, probe) in [
+        ("port", Probe::Port { port: 0 }),
+        ("path", http("", None)),
+        ("path", http("healthz", None)),
+        ("path", http("/a b", None)),
+        ("path", http("/a\r\nhost: b", None)),
+        ("path", http("/\u{d55c}", None)),
+        ("path", http(&long, None)),
+        ("status", http("/", Some(99))),
+        ("status", http("/", Some(600))),
+        ("command", command(&[])),
+        ("command", command(&["", "x"])),
+        ("command", command(&["sh", "a\0b"])),
+        ("command", command(&["sh", &long])),
+    ] {
+        let field = format!("mapping.instances[web].ready.probe.{member}");
+        refuses(Invalid, "plan.readiness", &field, |w| check(w, 300, probe));
+    }
+    allows(|w| check(w, 300, command(&["systemctl", "is-system-running"])));
+
+    let mut world = World::new();
+    check(&mut world, 300, Probe::Port { port: 22 });
+    assert!(warnings(&world).is_empty());
+    world.capabilities.probe_readiness = false;
+    let field = "mapping.instances[web].ready".to_owned();
+    assert_eq!(
+        warnings(&world),
+        [("plan.no_readiness_probe".to_owned(), field.clone())]
+    );
+    world.mapping("web").boot = false;
+    assert_eq!(warnings(&world), [("plan.readiness_of_the_stopped".to_owned(), field)]);
 }
 
 proptest! {

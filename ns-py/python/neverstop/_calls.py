@@ -33,12 +33,19 @@ def config(
     keys: str | None,
     node: str | None,
     support_contact: str | None,
+    reach_fixed_ips: bool,
     settings: Mapping[str, bool | int | str] | None,
 ) -> bytes:
     """What the native half makes an engine of."""
     if keys is None and store.startswith("sqlite:///"):
         keys = store.removeprefix("sqlite:///") + ".keys"
-    given: dict[str, object] = {"store": store, "keys": keys, "node": node, "support_contact": support_contact}
+    given: dict[str, object] = {
+        "store": store,
+        "keys": keys,
+        "node": node,
+        "support_contact": support_contact,
+        "reach_fixed_ips": reach_fixed_ips,
+    }
     if settings is not None:
         given["settings"] = settings
     return dumps(given)

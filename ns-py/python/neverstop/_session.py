@@ -150,6 +150,7 @@ def connect(
     keys: str | os.PathLike[str] | None = None,
     node: str | None = None,
     support_contact: str | None = None,
+    reach_fixed_ips: bool = False,
     settings: Mapping[str, bool | int | str] | None = None,
     world: World | None = None,
     clouds: Iterable[type[CloudProvider]] = (),
@@ -170,6 +171,8 @@ def connect(
             given. Keep a copy elsewhere: without it the stored connections cannot be opened.
         node: the name under which this engine owns jobs; different for engines that share a store.
         support_contact: whom to ask for help, as health reports tell it.
+        reach_fixed_ips: whether readiness checks of plans also go to the addresses in tenants' networks. Only where this machine's network leads
+            there: elsewhere another machine may have the same address, and answer.
         settings: other defaults of the settings, by name.
         world: simulated clouds to reach.
         clouds: your own kinds of clouds, beside those that the package has; an engine on a store that knows clusters of them needs them too.
@@ -179,7 +182,7 @@ def connect(
     Raises:
         ``InvalidError`` for what cannot be used, naming the argument; ``UnavailableError``, ``DeniedError``, ``CorruptError`` of the store.
     """
-    given = config(store, None if keys is None else os.fspath(keys), node, support_contact, settings)
+    given = config(store, None if keys is None else os.fspath(keys), node, support_contact, reach_fixed_ips, settings)
     engine = Engine(_native.open(given, world_of(world), *brought(clouds, storages)))
     try:
         session = engine.session(actor)

@@ -194,6 +194,7 @@ def connect(
     keys: str | os.PathLike[str] | None = None,
     node: str | None = None,
     support_contact: str | None = None,
+    reach_fixed_ips: bool = False,
     settings: Mapping[str, bool | int | str] | None = None,
     world: World | None = None,
     clouds: Iterable[type[CloudProvider]] = (),
@@ -201,5 +202,5 @@ def connect(
     start: bool = True,
 ) -> Connecting:
     """As :func:`neverstop.connect`: ``async with connect(...) as dr``, or ``dr = await connect(...)``."""
-    given = config(store, None if keys is None else os.fspath(keys), node, support_contact, settings)
+    given = config(store, None if keys is None else os.fspath(keys), node, support_contact, reach_fixed_ips, settings)
     return Connecting(given, world, brought(clouds, storages), actor, start)

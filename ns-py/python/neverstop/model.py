@@ -21,6 +21,7 @@ __all__ = [
     "Action",
     "ActionAdopt",
     "ActionAwaitArrival",
+    "ActionAwaitReady",
     "ActionAwaitReplica",
     "ActionClone",
     "ActionCreate",
@@ -234,9 +235,14 @@ __all__ = [
     "PointVolume",
     "Port",
     "PowerState",
+    "Probe",
+    "ProbeGuestCommand",
+    "ProbeHttp",
+    "ProbePort",
     "ProductEvent",
     "ProtectionGroup",
     "Query",
+    "ReadinessCheck",
     "RecoveryPlan",
     "RecoveryPoint",
     "RecoveryReport",
@@ -740,6 +746,24 @@ class ActionRename(Value):
     """Image"""
     name: str
     """Name"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ActionAwaitReady(Value):
+    """Waits until what runs in the server of an instance is ready."""
+
+    action: ClassVar[Literal["await_ready"]] = "await_ready"
+    _tag: ClassVar[str | None] = "action"
+    side: Side
+    """Side"""
+    instance: CloudId
+    """Instance"""
+    cluster: ClusterId
+    """Cluster"""
+    server: Ref
+    """Server"""
+    check: ReadinessCheck
+    """Check"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -1790,6 +1814,8 @@ class EventCode(StrEnum):
     """All of a recovery job's tasks succeeded."""
     JOB_PARTIAL = "job.partial"
     """Some instances were recovered, some were not."""
+    INSTANCE_NOT_READY = "job.instance_not_ready"
+    """A recovered instance was not ready in time (OPEN-16)."""
     JOB_FAILED = "job.failed"
     """Nothing was recovered."""
     JOB_CANCELED = "job.canceled"
@@ -2375,7 +2401,9 @@ class InstanceMapping(Value):
     boot_after: frozenset[CloudId] = frozenset()
     """Instances that must be up before this one is made (PLAN-07, OPEN-16). No cycles."""
     boot_delay_seconds: int = 0
-    """Seconds to wait after the last of ``boot_after`` is up."""
+    """Seconds to wait after the last of ``boot_after`` is up, and ready."""
+    ready: ReadinessCheck | None = None
+    """When this instance is ready: whatever boots after it waits for that. None: as soon as it runs."""
     host: str | None = None
     """Target compute node; none lets the cloud's scheduler choose (PLAN-12)."""
     availability_zone: str | None = None
@@ -3409,6 +3437,42 @@ class PowerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ProbePort(Value):
+    """A connection by TCP is taken."""
+
+    probe: ClassVar[Literal["port"]] = "port"
+    _tag: ClassVar[str | None] = "probe"
+    port: int
+    """1 to 65535."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ProbeHttp(Value):
+    """A request by HTTP is answered."""
+
+    probe: ClassVar[Literal["http"]] = "http"
+    _tag: ClassVar[str | None] = "probe"
+    port: int
+    """1 to 65535."""
+    path: str
+    """What is asked for, e.g. ``/healthz``."""
+    tls: bool = False
+    """By HTTPS. Whose certificate it is is not looked at: the instance is called by its address."""
+    status: int | None = None
+    """The answer that is wanted; none takes every one from 200 to 399."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ProbeGuestCommand(Value):
+    """A command in the guest succeeds."""
+
+    probe: ClassVar[Literal["guest_command"]] = "guest_command"
+    _tag: ClassVar[str | None] = "probe"
+    command: tuple[str, ...]
+    """The program and its arguments. They are kept with the plan, for everybody who may read it: no place for a secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ProductEvent(Value):
     """An event of the product (NTF-02, NTF-04)."""
 
@@ -3470,6 +3534,18 @@ class Query(Value):
     """The order; by id when empty, and where all keys are equal."""
     page: Page = _field(default_factory=lambda: Page())
     """Which part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReadinessCheck(Value):
+    """What is looked at until an instance is ready (PLAN-07, OPEN-16). Whatever boots after the instance waits until it is, or until the
+    limit is over: an instance that is not ready in time is recovered all the same, its check fails, and an event tells so.
+    """
+
+    probe: Probe
+    """What is looked at."""
+    limit_seconds: int
+    """For how many seconds after the instance runs, 1 to 3600."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -5192,6 +5268,7 @@ Action: TypeAlias = (
     | ActionFence
     | ActionUnfence
     | ActionRename
+    | ActionAwaitReady
     | ActionDelay
 )
 """What one task does. This is the executor's whole vocabulary."""
@@ -5236,6 +5313,8 @@ MarkRef: TypeAlias = MarkRefKnown | MarkRefOutputOf
 """Where a task takes the proof of a hand-over from."""
 PlanChangePart: TypeAlias = PlanChangePartInstanceLeft | PlanChangePartVolumeLeft | PlanChangePartVolumeReturned | PlanChangePartUpdated
 """One part of a change of a plan."""
+Probe: TypeAlias = ProbePort | ProbeHttp | ProbeGuestCommand
+"""One look at an instance."""
 Recurrence: TypeAlias = RecurrenceDaily | RecurrenceWeekly | RecurrenceMonthlyByDay | RecurrenceMonthlyByWeekday
 """The days on which something runs."""
 Ref: TypeAlias = RefKnown | RefOutputOf

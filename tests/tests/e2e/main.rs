@@ -7,6 +7,7 @@
 mod by_schedule;
 
 use anyhow::{Context, Result, ensure};
+use ns_core::journal::TaskStatus;
 use ns_core::model::{CloudId, ResourceKind, ResultCode};
 use ns_core::provider::{ReplicationPhase, Role};
 use ns_tests::{Everything, Guest, Killed, Lab, Program, Secrets, Site, SiteName, difference, wait_for};
@@ -105,6 +106,20 @@ impl Run {
         anyhow::bail!("cloud B has no server {name}")
     }
 
+    /// OPEN-16: the newest job waited until the guest's port answered.
+    async fn was_ready(&self) -> Result<()> {
+        let view = self.program.newest_view().await?;
+        let mut checks = view.tasks.iter().filter(|(key, _)| key.as_str().starts_with("ready/"));
+        let (key, check) = checks.next().context("nothing was checked")?;
+        ensure!(
+            check.status == TaskStatus::Done,
+            "the guest's port does not answer: {check:?}"
+        );
+        ensure!(checks.next().is_none(), "more was checked than asked for");
+        self.say(&format!("its port answers on the Target ({key})"));
+        Ok(())
+    }
+
     async fn everything(&self) -> Result<Everything> {
         Everything::read(&self.lab, &[&self.a, &self.b]).await
     }
@@ -199,6 +214,9 @@ async fn life(run: &mut Run) -> Result<()> {
 
     let mut protect = vec!["protect", "--group", "e2e-group", "--tenant", "e2e-recovered"];
     group.names.iter().for_each(|n| protect.extend(["--instance", n]));
+    // Seen through the other cloud's router: the guest answers there.
+    let ready = format!("e2e-guest:{GUEST_PORT}");
+    protect.extend(["--ready", &ready]);
     run.program.run(&protect, minutes(10)).await?;
     run.say("protected: initial mirroring and first recovery point done");
 
@@ -279,6 +297,7 @@ async fn planned(run: &mut Run, address: &str, guest_a: &Guest) -> Result<()> {
         "both disks: {disks:?}"
     );
     run.say(&format!("planned failover: {line}"));
+    run.was_ready().await?;
     run.killed(&["rollback"], 2).await?;
     run.as_before(&before, "planned failover and rollback").await?;
     let line = guest_a.booted().await?;
@@ -319,6 +338,7 @@ async fn disaster(run: &mut Run, address: &str) -> Result<()> {
         "after the disaster the guest shows {line}"
     );
     run.say(&format!("disaster failover: {line}"));
+    run.was_ready().await?;
     run.program.run(&["confirm"], Duration::from_secs(300)).await?;
     let folder = run.program.folder().clone();
     for name in ["report.json", "report.html"] {

@@ -2,8 +2,14 @@
 
 use super::super::{Warning, invalid};
 use crate::Error;
-use crate::model::{CloudId, ProtectionGroup, RecoveryPlan};
+use crate::model::{CloudId, Probe, ProtectionGroup, ReadinessCheck, RecoveryPlan};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+/// For how many seconds an instance may be waited for until it is ready.
+const READY_LIMIT: RangeInclusive<u32> = 1..=3600;
+/// How long a path, and all words of a command together, may be.
+const TEXT_LIMIT: usize = 4096;
 
 fn field(id: &CloudId) -> String {
     format!("mapping.instances[{id}].boot_after")
@@ -31,7 +37,57 @@ pub(super) fn violations(plan: &RecoveryPlan, group: &ProtectionGroup) -> Vec<Er
             .with_remedy("break the circle"),
         );
     }
+    let checks = plan.mapping.instances.iter();
+    found.extend(checks.filter_map(|(id, mapping)| wrong_check(id, mapping.ready.as_ref()?)));
     found
+}
+
+/// What is wrong with how an instance is seen to be ready.
+fn wrong_check(id: &CloudId, check: &ReadinessCheck) -> Option<Error> {
+    let refuse = |member: &str, message: String, remedy: &str| {
+        let field = format!("mapping.instances[{id}].ready.{member}");
+        Some(invalid("plan.readiness", field, message).with_remedy(remedy))
+    };
+    if !READY_LIMIT.contains(&check.limit_seconds) {
+        let (least, most) = (READY_LIMIT.start(), READY_LIMIT.end());
+        let message = format!("a limit of {} s", check.limit_seconds);
+        return refuse("limit_seconds", message, &format!("give {least} to {most} seconds"));
+    }
+    match &check.probe {
+        Probe::Port { port: 0 } | Probe::Http { port: 0, .. } => {
+            refuse("probe.port", "there is no port 0".to_owned(), "give 1 to 65535")
+        }
+        Probe::Port { .. } => None,
+        Probe::Http { path, .. } if !path.starts_with('/') || !path.chars().all(|c| c.is_ascii_graphic()) => {
+            let message = "it does not begin with /, or holds what no path holds unencoded".to_owned();
+            refuse("probe.path", message, "give a path such as /healthz")
+        }
+        Probe::Http { path, .. } if path.len() > TEXT_LIMIT => {
+            let message = format!("a path of {} bytes", path.len());
+            refuse("probe.path", message, &format!("give {TEXT_LIMIT} bytes at most"))
+        }
+        Probe::Http {
+            status: Some(status), ..
+        } if !(100..=599).contains(status) => refuse(
+            "probe.status",
+            format!("there is no answer {status}"),
+            "give 100 to 599, or none",
+        ),
+        Probe::Http { .. } => None,
+        Probe::GuestCommand { command } if command.first().is_none_or(String::is_empty) => refuse(
+            "probe.command",
+            "no command".to_owned(),
+            "name the program and its arguments",
+        ),
+        Probe::GuestCommand { command } => {
+            let bytes: usize = command.iter().map(String::len).sum();
+            let wrong = bytes > TEXT_LIMIT || command.iter().any(|word| word.contains('\0'));
+            let remedy = format!("give {TEXT_LIMIT} bytes at most, without NUL");
+            wrong
+                .then(|| refuse("probe.command", format!("a command of {bytes} bytes"), &remedy))
+                .flatten()
+        }
+    }
 }
 
 /// A circle of instances that wait for each other, the first named again at the end.
@@ -101,4 +157,32 @@ pub(super) fn waits_for_the_stopped(plan: &RecoveryPlan) -> Vec<Warning> {
         }
     }
     found
+}
+
+/// Checks that will never hold: of instances that are left stopped, and all of them where the engine cannot look.
+pub(super) fn useless_checks(plan: &RecoveryPlan, can_look: bool) -> Vec<Warning> {
+    let checked = plan
+        .mapping
+        .instances
+        .iter()
+        .filter(|(_, mapping)| mapping.ready.is_some());
+    let useless = checked.filter(|(_, mapping)| !mapping.boot || !can_look);
+    let warning = |(id, boot): (&CloudId, bool)| {
+        let (code, message, remedy) = match boot {
+            false => (
+                "plan.readiness_of_the_stopped",
+                format!("instance {id} is left stopped: whether it is ready is not looked at"),
+                "start it, or do not check it",
+            ),
+            true => (
+                "plan.no_readiness_probe",
+                format!(
+                    "the engine cannot look whether instance {id} is ready: the check will fail, and hold nothing up"
+                ),
+                "give the engine a way to look (EngineBuilder::readiness_probe), or do not check it",
+            ),
+        };
+        Warning::new(code, format!("mapping.instances[{id}].ready"), message, remedy)
+    };
+    useless.map(|(id, mapping)| warning((id, mapping.boot))).collect()
 }

@@ -47,6 +47,8 @@ pub struct PlanCapabilities {
     pub choose_floating_ip: bool,
     /// The Target's cloud attaches a volume to several servers.
     pub multiattach: bool,
+    /// The engine can look whether recovered servers are ready.
+    pub probe_readiness: bool,
 }
 
 impl PlanCapabilities {
@@ -60,6 +62,7 @@ impl PlanCapabilities {
             choose_host: true,
             choose_floating_ip: true,
             multiattach: true,
+            probe_readiness: true,
         }
     }
 }
@@ -235,6 +238,7 @@ pub fn plan_warnings(plan: &RecoveryPlan, world: &PlanWorld<'_>) -> Vec<Warning>
     }
     found.extend(mapping::small_flavors(plan, world));
     found.extend(boot::waits_for_the_stopped(plan));
+    found.extend(boot::useless_checks(plan, world.capabilities.probe_readiness));
     if !world.capabilities.clone_replica {
         let message = "replicas cannot be cloned: no drills and no recovery points are possible";
         found.push(Warning::new(
