@@ -4,14 +4,14 @@
 //! health unknown. So rights are judged by what comes back.
 
 use crate::config::PoolRef;
-use crate::facts::{PoolInfo, PoolStatus};
+use crate::facts::{PoolInfo, PoolStatus, Usage, parse};
 use crate::outcome::{INVALID, NOT_FOUND};
 use crate::provider::Ceph;
 use crate::rbd::args;
 use futures::future::{join, join_all};
 use ns_core::provider::StorageReport;
 use ns_core::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MON: &str = "mon 'profile rbd-mirror, allow r'";
 const OSD: &str = "osd 'profile rbd'";
@@ -26,6 +26,7 @@ impl Ceph {
             storage_id: fsid.clone(),
             site_name: self.config().site_name.clone(),
             pools: vec![],
+            free_bytes: BTreeMap::new(),
             peers: vec![],
             replication_healthy: true,
             missing_rights: vec![],
@@ -64,6 +65,7 @@ impl Ceph {
         report.peers = peers.into_iter().filter(|p| !p.is_empty()).collect();
         self.probe_rights(&mut report).await?;
         self.probe_delete_delay(&daemons, &mut report).await?;
+        self.measure(&mut report).await?;
         report.missing_rights.sort();
         report.missing_rights.dedup();
         Ok(report)
@@ -114,6 +116,25 @@ impl Ceph {
             Err(error) if error.kind() == ErrorKind::Denied => report.missing_rights.push(MGR.to_owned()),
             result => drop(result?),
         }
+        Ok(())
+    }
+
+    /// How much room is left in the pools.
+    async fn measure(&self, report: &mut StorageReport) -> Result<()> {
+        let usage: Usage = match self.rbd.ceph(args!["df", "detail", "--format", "json"]).await {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                report.missing_rights.push(MON.to_owned());
+                return Ok(());
+            }
+            said => parse("df", said?.as_bytes())?,
+        };
+        // A namespace has the room of its pool.
+        let known = self
+            .config()
+            .pools
+            .iter()
+            .filter_map(|pool| Some((pool.to_string(), usage.free(&pool.pool)?)));
+        report.free_bytes = known.collect();
         Ok(())
     }
 

@@ -432,6 +432,41 @@ fn report_time(text: &str) -> Option<Timestamp> {
     Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
+/// `ceph df detail`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Usage {
+    #[serde(default)]
+    pools: Vec<PoolUsage>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct PoolUsage {
+    name: String,
+    stats: PoolRoom,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct PoolRoom {
+    /// What the fullest of its devices leaves, copies counted.
+    max_avail: u64,
+    #[serde(default)]
+    stored: u64,
+    /// 0 for none.
+    #[serde(default)]
+    quota_bytes: u64,
+}
+
+impl Usage {
+    /// How many more bytes a pool takes; none for one that is not there.
+    pub(crate) fn free(&self, pool: &str) -> Option<u64> {
+        let room = &self.pools.iter().find(|found| found.name == pool)?.stats;
+        Some(match room.quota_bytes {
+            0 => room.max_avail,
+            quota => room.max_avail.min(quota.saturating_sub(room.stored)),
+        })
+    }
+}
+
 /// `rbd mirror pool info`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct PoolInfo {

@@ -1,7 +1,7 @@
 //! What the fuzz targets call (`cargo xtask fuzz`): what a command printed, or a peer or an image holds, is read, and asked
 //! all that the provider asks of it. Whatever the bytes are, nothing here may panic.
 
-use crate::facts::{self, Child, ImageUse, Info, MirrorStatus, PoolInfo, PoolStatus, Snap, parse};
+use crate::facts::{self, Child, ImageUse, Info, MirrorStatus, PoolInfo, PoolStatus, Snap, Usage, parse};
 use crate::journal::{Journal, directory};
 use crate::mark::{Proof, Stamp, marker_sequence};
 use crate::outcome::words;
@@ -26,6 +26,7 @@ pub fn json(bytes: &[u8]) {
     if let Ok(pool) = parse::<PoolStatus>("fuzz", bytes) {
         pool.images.iter().for_each(status);
     }
+    let _ = parse::<Usage>("fuzz", bytes).map(|usage| usage.free("volumes"));
     let _ = (parse::<PoolInfo>("fuzz", bytes), parse::<ImageUse>("fuzz", bytes));
     let _ = (parse::<Vec<Child>>("fuzz", bytes), parse::<Vec<String>>("fuzz", bytes));
     let _ = parse::<BTreeMap<String, String>>("fuzz", bytes);

@@ -126,7 +126,13 @@ impl Ceph {
 fn may_be_an_orphans(error: &Error) -> bool {
     matches!(
         error.code(),
-        "ceph.busy" | "ceph.exists" | "ceph.no_image" | "ceph.not_found" | "ceph.read_only" | "ceph.rejected"
+        "ceph.busy"
+            | "ceph.exists"
+            | "ceph.failed"
+            | "ceph.no_image"
+            | "ceph.not_found"
+            | "ceph.read_only"
+            | "ceph.rejected"
     )
 }
 

@@ -156,6 +156,10 @@ impl Ceph {
                 .with_field("demotion"));
             }
             if !self.holds(image, &info, &proof).await? {
+                // Promoted since it was looked at, by the command of an engine that died.
+                if self.rbd.must_info(image).await?.role() == Role::Primary {
+                    continue;
+                }
                 return Err(Error::new(
                     ErrorKind::Refused,
                     "ceph.demotion_not_arrived",

@@ -95,6 +95,7 @@ static SESSION: &[Verb<Session>] = table! {
     "clusters.add"(request, connection) => |s| s.clusters().add(request, connection);
     "clusters.connection"(id) => |s| s.clusters().connection(&id);
     "clusters.rotate_credential"(id, half, previous, new) => |s| s.clusters().rotate_credential(&id, half, &previous, &new);
+    "clusters.replace_credential"(id, half, secrets) => |s| s.clusters().replace_credential(&id, half, &secrets);
     "clusters.reseal_connections"() => |s| s.clusters().reseal_connections();
     "clusters.update"(id, update) => |s| s.clusters().update(&id, update);
     "clusters.recovery"(id) => |s| s.clusters().recovery(&id);

@@ -421,6 +421,26 @@ async fn open_06_name_against_the_rules() {
     }
 }
 
+/// LIM-03: a Target without the room for the data and all points that are kept, as its storage says now.
+#[tokio::test]
+async fn lim_03_room_on_the_target() {
+    let (world, ids, plan) = World::grouped().await;
+    let whole = world.session.inventory().whole(&ids[0]).await.unwrap();
+    let group = world.session.protection_groups().get(&plan.group_id).await.unwrap();
+    let volumes: std::collections::BTreeSet<_> = group
+        .instances
+        .iter()
+        .flat_map(|id| &whole.instances[id].volume_ids)
+        .collect();
+    let data: u64 = volumes.iter().map(|id| whole.volumes[*id].size_gib << 30).sum();
+    let needed = data * (u64::from(plan.snapshot_retention) + 2);
+    world.sim.tell_free_bytes("b", "volumes", needed - 1);
+    let expected = (ErrorKind::Quota, "plan.storage_capacity", "snapshot_retention");
+    world.refuses(expected, world.plan(plan.clone())).await;
+    world.sim.tell_free_bytes("b", "volumes", needed);
+    world.plan(plan).await.unwrap();
+}
+
 #[tokio::test]
 async fn rep_01_volume_without_mirroring() {
     // No pool at all.

@@ -1006,3 +1006,71 @@ async fn cl_16_open_14_sec_15_metadata_is_verified_on_entry() {
     assert_eq!((entered.paired_with, entered.mon_hosts), (None, None));
     assert_eq!(viewer.clusters().volume_metadata(&id).await.unwrap().len(), 1);
 }
+
+/// SEC-02, CL-15: with the host's key the secrets are lost, and nothing else is: an Admin gives them anew, one half after the other.
+/// Nobody gets around giving the previous ones as long as they can be opened.
+#[tokio::test]
+async fn sec_02_cl_15_secrets_are_given_anew_when_their_key_is_lost() {
+    let world = World::new();
+    let first = world.engine(keys(1));
+    let id = anna(&first)
+        .clusters()
+        .add(request("seoul"), connection("a"))
+        .await
+        .unwrap()
+        .id;
+    let before = world.stored(&id).await;
+    let both = |password: &str| Secrets::new().with("password", password).with("spare", SPARE);
+    let all = both(PASSWORD);
+    let readable = anna(&first).clusters().replace_credential(&id, Half::Cloud, &all).await;
+    let readable = readable.unwrap_err();
+    assert_eq!(
+        (readable.kind(), readable.code()),
+        (ErrorKind::Refused, "connection.readable")
+    );
+    assert!(readable.remedy().is_some_and(|r| r.contains("rotate_credential")));
+    first.shutdown().await;
+
+    // A key source that is only away is no lost key.
+    let away = world.engine(Shelf::default());
+    let error = anna(&away).clusters().replace_credential(&id, Half::Cloud, &all).await;
+    assert_eq!(error.unwrap_err().code(), "vault.away");
+    away.shutdown().await;
+
+    let engine = world.engine(keys(2));
+    engine.start().await.unwrap();
+    let session = anna(&engine);
+    let lost = session.clusters().get(&id).await.unwrap().inactive_because.unwrap();
+    assert_eq!(lost.code, "sealing.key_unknown");
+    let rotated = session.clusters().rotate_credential(&id, Half::Cloud, &all, &all).await;
+    assert_eq!(rotated.unwrap_err().code(), "sealing.key_unknown");
+    let manager = engine.session(Actor::member("mina", UserRole::Manager, ["shop".into()]));
+    for (session, secrets, kind) in [
+        (&manager, all.clone(), ErrorKind::Denied),
+        (&session, both("wrong"), ErrorKind::Unauthenticated),
+        (&session, Secrets::new(), ErrorKind::Invalid),
+        (&session, all.clone().with("other", "x"), ErrorKind::Invalid),
+    ] {
+        let refused = session.clusters().replace_credential(&id, Half::Cloud, &secrets).await;
+        assert_eq!(refused.unwrap_err().kind(), kind);
+        assert_eq!(world.stored(&id).await, before);
+    }
+
+    session
+        .clusters()
+        .replace_credential(&id, Half::Cloud, &all)
+        .await
+        .unwrap();
+    let between = world.stored(&id).await;
+    assert_eq!(between["storage"], before["storage"]);
+    assert_eq!(between["cloud"]["settings"], before["cloud"]["settings"]);
+    session
+        .clusters()
+        .replace_credential(&id, Half::Storage, &all)
+        .await
+        .unwrap();
+    assert_eq!(session.clusters().probe(&id).await.unwrap(), ConnectionState::Active);
+    session.clusters().sync(&id).await.unwrap();
+    assert_eq!(session.clusters().reseal_connections().await.unwrap().current, 1);
+    engine.shutdown().await;
+}

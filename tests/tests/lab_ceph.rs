@@ -4,7 +4,7 @@
 
 mod lab_ceph_kit;
 
-use lab_ceph_kit::{Lab, ceph, config, rbd};
+use lab_ceph_kit::{Lab, ceph, config, rbd, run_as_admin};
 use ns_ceph::Ceph;
 use ns_core::ErrorKind;
 use ns_core::conformance::{self, Side};
@@ -34,7 +34,7 @@ async fn conformance_in_both_modes() {
     }
 }
 
-/// CL-02, SEC-09: the engine's user has all it needs, the pools are paired, deletions are warned of.
+/// CL-02, SEC-09, LIM-03: the engine's user has all it needs, the pools are paired, deletions are warned of.
 #[tokio::test]
 async fn check_of_a_paired_site() {
     let report = ceph(Side::Primary).check().await.unwrap();
@@ -51,6 +51,21 @@ async fn check_of_a_paired_site() {
     assert!(
         report.warnings.iter().any(|w| w.contains("rbd_mirroring_delete_delay")),
         "{report:?}"
+    );
+    // LIM-03: as `ceph df` tells the administrator. Others write meanwhile.
+    let df = run_as_admin("ceph", Side::Primary, &["df", "--format", "json"], &[]).await;
+    let df: serde_json::Value = serde_json::from_slice(&df.stdout).unwrap();
+    let pools = df["pools"].as_array().unwrap();
+    let told = pools.iter().find(|p| p["name"] == "volumes").unwrap()["stats"]["max_avail"]
+        .as_u64()
+        .unwrap();
+    let (free, size) = (
+        report.free_bytes["volumes"],
+        df["stats"]["total_bytes"].as_u64().unwrap(),
+    );
+    assert!(
+        told > 0 && free < size && free.abs_diff(told) < size / 20,
+        "{free} of {size}, {told}"
     );
     let other = ceph(Side::Secondary).check().await.unwrap();
     assert_ne!(report.storage_id, other.storage_id);

@@ -181,3 +181,19 @@ fn bytes_behind_are_told_where_they_are_known() {
         "local_snapshot_timestamp":1795289359,"remote_snapshot_timestamp":1795289359,"replay_state":"idle""#;
     assert_eq!(behind(snapshot), None);
 }
+
+/// LIM-03: what a pool takes is what its devices leave, and its quota.
+#[test]
+fn lim_03_room_of_a_pool() {
+    let text = include_str!("../../testdata/df.json");
+    let usage: Usage = parse("df", text.as_bytes()).unwrap();
+    assert_eq!(
+        (usage.free("volumes"), usage.free("nowhere")),
+        (Some(24_116_871_168), None)
+    );
+    let with = |quota: &str| text.replacen("\"quota_bytes\":0", &format!("\"quota_bytes\":{quota}"), 1);
+    for (quota, free) in [("36744", 100), ("1", 0), ("99999999999999", 24_116_871_168)] {
+        let usage: Usage = parse("df", with(quota).as_bytes()).unwrap();
+        assert_eq!(usage.free("volumes"), Some(free), "a quota of {quota}");
+    }
+}

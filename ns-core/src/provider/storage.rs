@@ -38,6 +38,9 @@ pub struct StorageReport {
     pub site_name: String,
     /// Pools that can replicate, as [`StorageRef::pool`] names them. A replica lies in the pool of the same name.
     pub pools: Vec<String>,
+    /// How many more bytes pools take, where the storage tells (LIM-03).
+    #[serde(default)]
+    pub free_bytes: BTreeMap<String, u64>,
     /// Identities or site names of the peers of every pool.
     pub peers: Vec<String>,
     /// Whether the replication service of this side works.

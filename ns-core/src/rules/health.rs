@@ -330,6 +330,7 @@ mod tests {
                 storage_id: "fsid".into(),
                 site_name: "a".into(),
                 pools: vec!["volumes".into()],
+                free_bytes: std::collections::BTreeMap::new(),
                 peers: vec!["b".into()],
                 replication_healthy: true,
                 missing_rights: Vec::new(),

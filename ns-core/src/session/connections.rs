@@ -234,46 +234,108 @@ impl Clusters<'_> {
             return Err(Error::new(ErrorKind::Denied, "connection.previous", message)
                 .with_field("previous")
                 .with("of", half)
-                .with_remedy(
-                    "enter the secret that is in use; if it is lost, delete the cluster and register it again",
-                ));
+                .with_remedy("enter the secret that is in use"));
         }
         for (name, secret) in new.iter() {
             secrets.insert(name, secret.clone());
         }
+        self.keep(&cluster, half, (stored, version), &secrets).await?;
+        tracing::info!(cluster = %id, %half, actor = %self.session.actor.name, "the secrets were rotated");
+        Ok(())
+    })
+.await
+    }
+
+    /// Gives all secrets of one half of a cluster anew when those that are kept can be opened no more: the host's key is lost. What
+    /// the half answers with them is checked as for [`rotate_credential`](Self::rotate_credential), and everything else stays.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, id: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// use ns_core::model::Half;
+    /// use ns_core::sealing::Secrets;
+    ///
+    /// session.clusters().replace_credential(&id, Half::Cloud, &Secrets::new().with("password", "horse-17")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Nothing was changed after any of them. `Denied` for anybody but an Admin; `Refused`, `connection.readable`, while the key is
+    /// there; those of the key source but for a key that it does not have; those of [`rotate_credential`](Self::rotate_credential) but for the
+    /// ones of previous secrets; `Invalid` with the field for secrets that are missing or unknown.
+    pub async fn replace_credential(&self, id: &ClusterId, half: Half, secrets: &Secrets) -> Result<()> {
+        let act = Act::new(Area::Clusters, Verb::Update, "clusters.replace_credential", id);
+        let replace = async {
+            if !self.session.sees_everything() {
+                let message = "secrets whose key is lost are given anew by an Admin";
+                return Err(Error::new(ErrorKind::Denied, "access.admin", message)
+                    .with_field("actor")
+                    .with_remedy("ask an Admin"));
+            }
+            let cluster = self.get(id).await?;
+            let inner = &self.session.inner;
+            let records = inner.records();
+            let found = records.find::<StoredConnection>(kinds::CONNECTION, id.as_str());
+            let (stored, version) = found.await?.ok_or_else(not_kept)?;
+            match stored.half(half).open(inner.connectors.keys()?, id, half) {
+                Ok(_) => {
+                    let message = "the secrets that are kept can be opened";
+                    return Err(Error::new(ErrorKind::Refused, "connection.readable", message)
+                        .with("of", half)
+                        .with_remedy("change them with rotate_credential, which asks for the previous ones"));
+                }
+                Err(error) if matches!(error.code(), "sealing.key_unknown" | "sealing.cannot_open") => {
+                    tracing::warn!(cluster = %id, %half, %error, "what is kept cannot be opened");
+                }
+                // A key source that does not answer, or declines, may give the key another time.
+                Err(error) => return Err(error),
+            }
+            self.keep(&cluster, half, (stored, version), &given(secrets)).await?;
+            tracing::info!(cluster = %id, %half, actor = %self.session.actor.name, "the secrets were given anew");
+            Ok(())
+        };
+        self.session.change(act, replace).await
+    }
+
+    /// Keeps other secrets of one half, once the half has answered well with them, and uses them.
+    async fn keep(
+        &self,
+        cluster: &Cluster,
+        half: Half,
+        (stored, version): (StoredConnection, u64),
+        secrets: &Secrets,
+    ) -> Result<()> {
+        let (inner, id) = (&self.session.inner, &cluster.id);
+        let kept = stored.half(half);
         let (kind, settings) = (&kept.kind, &kept.settings);
-        inner.connectors.check(half, kind, settings, &secrets)?;
+        inner.connectors.check(half, kind, settings, secrets)?;
         let mut providers = inner.providers(id).ok();
         match half {
             Half::Cloud => {
-                let cloud = inner.connect_cloud(kind, settings, &secrets).await?;
+                let cloud = inner.connect_cloud(kind, settings, secrets).await?;
                 self.check_cloud(&cloud).await?;
                 providers = providers.map(|p| Providers { cloud, ..p });
             }
             Half::Storage => {
-                let storage = inner.connect_storage(kind, settings, &secrets).await?;
+                let storage = inner.connect_storage(kind, settings, secrets).await?;
                 let report = self.check_storage(&storage).await?;
                 if report.storage_id != cluster.storage_id {
-                    return Err(other_storage(&cluster, &report.storage_id));
+                    return Err(other_storage(cluster, &report.storage_id));
                 }
                 providers = providers.map(|p| Providers { storage, ..p });
             }
         }
-        let rotated = kept.rotated(keys, (id, half), &secrets, inner.clock.now())?;
+        let rotated = kept.rotated(inner.connectors.keys()?, (id, half), secrets, inner.clock.now())?;
         let stored = stored.with(half, rotated);
         inner
             .records()
             .commit(vec![put(kinds::CONNECTION, id.as_str(), Some(version), &stored)?])
             .await?;
-        tracing::info!(cluster = %id, %half, actor = %self.session.actor.name, "the secrets were rotated");
         match providers {
             Some(providers) => inner.attach_made(id, &stored, providers),
             // The other half did not work either: both are tried again.
             None => inner.reconnect().await?,
         }
         Ok(())
-    })
-.await
     }
 
     /// Seals every connection with the current key that is sealed with another one (SEC-02, re-keying), one after the other. It

@@ -246,6 +246,7 @@ impl Plans<'_> {
                 .unwrap_or_else(|_| rules::PlanCapabilities::all()),
             job_tenants: &BTreeSet::new(),
         };
+        let free_bytes = at_target.as_ref().map(|at| at.free_bytes.clone()).unwrap_or_default();
         let pools: Vec<String>;
         let replication = match (&at_source, &at_target) {
             (Ok(here), Ok(there)) => {
@@ -263,7 +264,7 @@ impl Plans<'_> {
             plans: &existing,
             jobs,
             source_may_be_down,
-            target_free_bytes: None,
+            target_free_bytes: &free_bytes,
             replication,
         };
         if let Err(refusal) = rules::check_plan(plan, &inputs) {

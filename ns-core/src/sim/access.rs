@@ -4,7 +4,7 @@
 use super::faults::Part;
 use super::world::SimWorld;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a site looks upon us.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Access {
     pub(crate) clock_skew_seconds: i64,
     /// Pools whose mirroring is off.
     pub(crate) unmirrored: BTreeSet<String>,
+    /// How many more bytes pools take, where the site tells.
+    pub(crate) free_bytes: BTreeMap<String, u64>,
 }
 
 impl Access {
@@ -76,5 +78,10 @@ impl SimWorld {
             true => drop(access.unmirrored.remove(pool)),
             false => drop(access.unmirrored.insert(pool.to_owned())),
         });
+    }
+
+    /// Lets a site tell how many more bytes a pool takes. Nothing is refused for it when it is written.
+    pub fn tell_free_bytes(&self, site: &str, pool: &str, bytes: u64) {
+        self.access(site, |access| access.free_bytes.insert(pool.to_owned(), bytes));
     }
 }

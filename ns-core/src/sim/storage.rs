@@ -105,6 +105,7 @@ impl StorageProvider for SimStorage {
                 storage_id: format!("sim-storage-{}", here.name),
                 site_name: here.name.clone(),
                 pools: pools.cloned().collect(),
+                free_bytes: here.access.free_bytes.clone(),
                 peers: here.peer.iter().map(|peer| world.sites[*peer].name.clone()).collect(),
                 replication_healthy: here.daemon,
                 missing_rights: here.access.missing(Part::Storage),

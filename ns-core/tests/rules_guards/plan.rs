@@ -557,9 +557,29 @@ fn capacity_of_compute_nodes_and_zones() {
 fn lim_03_storage_room() {
     // 30 GiB of data, three points: (3 + 2) x 30 GiB.
     let needed = 150 << 30;
-    allows(|w| w.target_free_bytes = Some(needed));
-    let error = refuses(Quota, "plan.storage_capacity", "snapshot_retention", |w| {
-        w.target_free_bytes = Some(needed - 1)
-    });
+    let free = |w: &mut World, pool: &str, bytes: u64| {
+        w.plan.volumes.clear();
+        w.target_free_bytes.insert(pool.into(), bytes);
+    };
+    allows(|w| free(w, "volumes", needed));
+    let short = |w: &mut World| free(w, "volumes", needed - 1);
+    let error = refuses(Quota, "plan.storage_capacity", "snapshot_retention", short);
     assert_eq!(fact(&error, "bytes_needed"), Some(needed.to_string().as_str()));
+    assert_eq!(fact(&error, "pool"), Some("volumes"));
+    // Room elsewhere is of no use, and none is asked for there.
+    allows(|w| free(w, "images", 0));
+
+    // What is replicated has its room: saving the plan as it is needs none, a longer retention that of the points beside.
+    let known = |w: &mut World, retention: u32, bytes: u64| {
+        w.plans = vec![w.plan.clone()];
+        w.plan.snapshot_retention = retention;
+        w.target_free_bytes.insert("volumes".into(), bytes);
+    };
+    for (retention, bytes) in [(3, 0), (2, 0), (5, 60 << 30)] {
+        allows(|w| known(w, retention, bytes));
+    }
+    let error = refuses(Quota, "plan.storage_capacity", "snapshot_retention", |w| {
+        known(w, 5, (60 << 30) - 1);
+    });
+    assert_eq!(fact(&error, "bytes_needed"), Some((60_u64 << 30).to_string().as_str()));
 }

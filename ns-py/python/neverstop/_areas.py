@@ -319,6 +319,17 @@ class ClustersPart(Part):
         """
         self._call("clusters.rotate_credential", {"id": str(getattr(id, 'id', id)), "half": half, "previous": previous, "new": new}, None)
 
+    def replace_credential(self, id: str | HasId, half: Half, secrets: Mapping[str, Secret | str]) -> None:
+        """Gives all secrets of one half of a cluster anew when those that are kept can be opened no more: the host's key is lost. What the
+        half answers with them is checked as for ``rotate_credential``, and everything else stays.
+
+        Raises:
+            Nothing was changed after any of them. ``DeniedError`` for anybody but an Admin; ``RefusedError``, ``connection.readable``,
+            while the key is there; those of the key source but for a key that it does not have; those of ``rotate_credential`` but for
+            the ones of previous secrets; ``InvalidError`` with the field for secrets that are missing or unknown.
+        """
+        self._call("clusters.replace_credential", {"id": str(getattr(id, 'id', id)), "half": half, "secrets": secrets}, None)
+
     def reseal_connections(self) -> Resealed:
         """Seals every connection with the current key that is sealed with another one (SEC-02, re-keying), one after the other. It may be
         called again, and goes on where an earlier call stopped. With no failures, no connection needs the old keys any more.

@@ -4444,6 +4444,8 @@ class StorageReport(Value):
     """The name this side has for its peers."""
     pools: tuple[str, ...]
     """Pools that can replicate, as ``StorageRef.pool`` names them. A replica lies in the pool of the same name."""
+    free_bytes: Mapping[str, int] = _field(default_factory=dict)
+    """How many more bytes pools take, where the storage tells (LIM-03)."""
     peers: tuple[str, ...]
     """Identities or site names of the peers of every pool."""
     replication_healthy: bool

@@ -78,7 +78,7 @@ pub(crate) async fn rados(side: Side, args: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-async fn run_as_admin(program: &str, side: Side, args: &[&str], input: &[u8]) -> Output {
+pub(crate) async fn run_as_admin(program: &str, side: Side, args: &[&str], input: &[u8]) -> Output {
     let dir = lab().join(format!("ceph/site-{}", letter(side)));
     let mut child = Command::new(program)
         .arg("--conf")

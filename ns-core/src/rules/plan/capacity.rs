@@ -5,7 +5,7 @@ use super::mapping::{PlanFlag, PlanHole, flavor, instances, zone, zone_of};
 use super::{PlanWorld, RecoveryPlan};
 use crate::model::{Flavor, Hypervisor, Instance};
 use crate::{Error, ErrorKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Virtual processors and memory in MiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -128,24 +128,43 @@ pub(super) fn compute(plan: &RecoveryPlan, world: &PlanWorld<'_>) -> Vec<PlanHol
     holes
 }
 
-/// LIM-03: data × (retention + 2) must fit, where the free bytes are known.
-pub(super) fn storage(plan: &RecoveryPlan, world: &PlanWorld<'_>, free: Option<u64>) -> Option<Error> {
-    let free = free?;
-    let ids: std::collections::BTreeSet<_> = instances(world).iter().flat_map(|i| &i.volume_ids).collect();
-    let volumes = ids.into_iter().filter_map(|id| world.source.inventory.volumes.get(id));
-    let data = volumes.fold(0_u64, |sum, volume| {
-        sum.saturating_add(volume.size_gib.saturating_mul(1 << 30))
+/// LIM-03: in each pool whose free bytes are known, data × (retention + 2) must fit. What a plan has copied already has its room:
+/// of that only the points count that are to be kept beside those of now.
+pub(super) fn storage(
+    plan: &RecoveryPlan,
+    world: &PlanWorld<'_>,
+    now: Option<&RecoveryPlan>,
+    free: &BTreeMap<String, u64>,
+) -> Vec<Error> {
+    let ids: BTreeSet<_> = instances(world).iter().flat_map(|i| &i.volume_ids).collect();
+    let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
+    for volume in ids.into_iter().filter_map(|id| world.source.inventory.volumes.get(id)) {
+        let retention = u64::from(plan.snapshot_retention);
+        let copies = match now.filter(|now| now.volumes.contains_key(&volume.id)) {
+            Some(now) => retention.saturating_sub(u64::from(now.snapshot_retention)),
+            None => retention + 2,
+        };
+        let bytes = volume.size_gib.saturating_mul(1 << 30).saturating_mul(copies);
+        if let Some(pool) = volume.storage.as_ref().and_then(|storage| storage.pool()) {
+            let sum = needed.entry(pool).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+    let short = needed.into_iter().filter_map(|(pool, needed)| {
+        let free = *free.get(pool).filter(|free| needed > **free)?;
+        Some((pool, needed, free))
     });
-    let needed = data.saturating_mul(u64::from(plan.snapshot_retention) + 2);
-    (needed > free).then(|| {
+    let refusal = |(pool, needed, free): (&str, u64, u64)| {
         Error::new(
             ErrorKind::Quota,
             "plan.storage_capacity",
-            "the Target's storage has not enough room",
+            format!("the pool {pool} of the Target's storage has not enough room"),
         )
         .with_field("snapshot_retention")
+        .with("pool", pool)
         .with("bytes_needed", needed)
         .with("bytes_free", free)
         .with_remedy("keep fewer recovery points, or extend the Target's storage")
-    })
+    };
+    short.map(refusal).collect()
 }

@@ -17,7 +17,7 @@ use crate::model::{
     CloudId, Cluster, ConnectionState, Inventory, JobId, ProtectionGroup, RecoveryPlan, ReplicationMode,
 };
 use crate::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 /// How many recovery points a plan keeps (PLAN-05).
@@ -93,8 +93,8 @@ pub struct PlanInputs<'a> {
     pub jobs: &'a [JobId],
     /// The operator changes the Target side of the mapping although the Source is down (PLAN-25). Never for a new plan.
     pub source_may_be_down: bool,
-    /// Free bytes of the Target's storage, where its provider can tell (LIM-03).
-    pub target_free_bytes: Option<u64>,
+    /// Free bytes of the pools of the Target's storage, as far as its provider can tell (LIM-03).
+    pub target_free_bytes: &'a BTreeMap<String, u64>,
     /// What both storages say about replication; none when they were not asked.
     pub replication: Option<Replication<'a>>,
 }
@@ -147,7 +147,8 @@ pub fn plan_violations(plan: &RecoveryPlan, inputs: &PlanInputs<'_>) -> Vec<Erro
     found.extend(capabilities(plan, inputs.world.capabilities));
     found.extend(boot::violations(plan, inputs.world.group));
     found.extend(plan_holes(plan, &inputs.world).into_iter().map(|hole| hole.error));
-    found.extend(capacity::storage(plan, &inputs.world, inputs.target_free_bytes));
+    let now = inputs.plans.iter().find(|known| known.id == plan.id);
+    found.extend(capacity::storage(plan, &inputs.world, now, inputs.target_free_bytes));
     found.extend(
         inputs
             .replication
