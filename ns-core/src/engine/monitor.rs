@@ -222,7 +222,8 @@ async fn listen(inner: &Inner, id: &ClusterId) {
     loop {
         let begun = inner.clock.now();
         let pause = match follow(inner, id, &mut heard).await {
-            Ok(()) => inner.settings().sync_interval,
+            Ok(Followed::Untold) => inner.settings().sync_interval,
+            Ok(Followed::Replaced) => continue,
             Err(error) => {
                 tracing::warn!(cluster = %id, %error, "the cluster is not listened to; it is synchronised instead");
                 let took = Duration::try_from(inner.clock.now().duration_since(begun)).unwrap_or_default();
@@ -239,8 +240,17 @@ fn rest(interval: Duration, took: Duration) -> Duration {
     interval.saturating_sub(took.saturating_mul(2)).max(interval / 10)
 }
 
-/// Listens until the connection breaks. `Ok` when the cloud does not tell of itself, after a synchronisation.
-async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<()> {
+/// Why a cluster is not followed any more.
+enum Followed {
+    /// Its cloud does not tell of itself; it was synchronised.
+    Untold,
+    /// It has other providers now: a broker that took the old password goes on telling whoever came with that.
+    Replaced,
+}
+
+/// Listens until the connection breaks, or the cluster is to be reached in another way.
+async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<Followed> {
+    let own = inner.as_attached(id).map(|providers| providers.cloud);
     let cloud = inner.providers(id)?.cloud;
     let connect = with_deadline(
         &*inner.clock,
@@ -253,13 +263,20 @@ async fn follow(inner: &Inner, id: &ClusterId, heard: &mut Heard) -> Result<()> 
     let synced = synchronise(inner, id).await;
     let mut notices = match notices {
         Ok(notices) => notices,
-        Err(e) if e.kind() == ErrorKind::Unsupported => return synced,
+        Err(e) if e.kind() == ErrorKind::Unsupported => return synced.map(|()| Followed::Untold),
         Err(e) => return Err(e),
     };
     synced?;
+    let replaced = async {
+        while own.as_ref().is_some_and(|own| inner.still_has(id, own)) {
+            inner.clock.sleep(inner.settings().watch_interval).await;
+        }
+    };
+    tokio::pin!(replaced);
     loop {
         tokio::select! {
             biased;
+            () = &mut replaced => return Ok(Followed::Replaced),
             hints = gather(inner, &mut notices, heard) => {
                 if relearn(inner, id, &hints?).await? {
                     follow_sources(inner, Some(id)).await?;

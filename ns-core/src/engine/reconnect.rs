@@ -6,7 +6,7 @@ use super::connections::{Revisions, StoredConnection};
 use super::records::{kinds, read};
 use super::{Inner, Providers};
 use crate::model::ClusterId;
-use crate::provider::{measured_cloud, measured_storage};
+use crate::provider::{Cloud, measured_cloud, measured_storage};
 use crate::store::Record;
 use crate::{Error, ErrorKind, ErrorRecord, Result};
 use futures::future::join_all;
@@ -98,6 +98,20 @@ impl Inner {
             .with_field("cluster_id")
             .with_remedy("give them with Engine::attach, or register the cluster again")),
         }
+    }
+
+    /// The providers of a cluster as they were attached. Their calls are not measured.
+    pub(crate) fn as_attached(&self, cluster: &ClusterId) -> Option<Providers> {
+        match self.attachments().get(cluster)? {
+            Attachment::Given(providers) | Attachment::Made(providers, _) => Some(providers.clone()),
+            Attachment::Failed(_) => None,
+        }
+    }
+
+    /// Whether a cluster is still reached through this cloud: another takes its place when its secrets change.
+    pub(super) fn still_has(&self, cluster: &ClusterId, cloud: &Cloud) -> bool {
+        let now = self.as_attached(cluster);
+        now.is_some_and(|now| Arc::ptr_eq(&now.cloud, cloud))
     }
 
     /// Connects every cluster whose stored connection is not in use here as it is now. What does not work is told with the

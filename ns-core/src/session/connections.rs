@@ -308,7 +308,7 @@ impl Clusters<'_> {
         let kept = stored.half(half);
         let (kind, settings) = (&kept.kind, &kept.settings);
         inner.connectors.check(half, kind, settings, secrets)?;
-        let mut providers = inner.providers(id).ok();
+        let mut providers = inner.as_attached(id);
         match half {
             Half::Cloud => {
                 let cloud = inner.connect_cloud(kind, settings, secrets).await?;
