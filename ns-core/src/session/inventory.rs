@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::engine::Inner;
-use crate::model::{CloudId, ClusterEvent, ClusterId, Inventory, InventoryKind, Listing, Query, answer};
+use crate::model::{CloudId, ClusterEvent, ClusterId, Inventory, InventoryKind, Listing, Query, answer_by_id};
 use crate::{Error, ErrorKind, Result};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -34,7 +34,7 @@ impl Inventories<'_> {
     /// `NotFound` for an unknown cluster, or one that was never synchronised; `Invalid` for a query that cannot be answered, naming
     /// its field.
     pub async fn list<T: InventoryKind>(&self, cluster: &ClusterId, query: &Query) -> Result<Listing<T>> {
-        answer(T::all_in(&*self.whole(cluster).await?).values(), query)
+        answer_by_id(T::all_in(&*self.whole(cluster).await?), query)
     }
 
     /// One thing that a cluster holds.
