@@ -101,7 +101,16 @@ impl Step {
                 let others = [
                     lab_tests(&[&["--no-fail-fast"], &alone[..]].concat(), 1),
                     // These mostly wait for mirror daemons, each for images of its own.
-                    lab_tests(&["--test", "lab_ceph_surprises", "--test", "lab_ceph_orphans"], 2),
+                    lab_tests(
+                        &[
+                            "--no-fail-fast",
+                            "--test",
+                            "lab_ceph_surprises",
+                            "--test",
+                            "lab_ceph_orphans",
+                        ],
+                        2,
+                    ),
                 ];
                 let others: Result<()> = others.into_iter().collect();
                 // What a failed test left is no fault of the life's, which wants both sites as they were.
