@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from ._calls import failure, next_page, no_hurry, succeeded
+from ._progress import shown
 from ._values import R, T, dumps, loads
 from .exceptions import WaitTimeoutError
 from .model import (
@@ -121,13 +122,17 @@ class Job:
         """How it stands."""
         return self._session.jobs.get(self.id)
 
-    def wait(self, timeout: float | None = None, *, check: bool = False) -> JobSummary:
-        """Waits until it needs somebody or has finished, ``timeout`` seconds at most.
+    def wait(self, timeout: float | None = None, *, check: bool = False, progress: bool | None = None) -> JobSummary:
+        """Waits until it needs somebody or has finished, ``timeout`` seconds at most. A bar tells how far it is: with ``progress``, or when
+        standard error is a terminal and the package ``rich`` is there.
 
         Raises:
             ``WaitTimeoutError`` when the time is over; with ``check``, ``JobFailedError`` unless it succeeded. The job itself goes on.
+            ``InvalidError`` for a bar without ``rich``.
         """
-        summary = self._session.jobs.wait(self.id, timeout=timeout)
+        told = dumps({"id": self.id, "since": None})
+        with shown(progress, lambda: self._session._native.stream("jobs.monitor", told)):
+            summary = self._session.jobs.wait(self.id, timeout=timeout)
         if check and not succeeded(summary):
             raise failure(summary, self.view())
         return summary
