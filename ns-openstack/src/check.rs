@@ -5,7 +5,7 @@ use crate::auth::{Grant, Scope};
 use crate::config::Auth;
 use crate::error::Service;
 use crate::session::Session;
-use ns_core::provider::CloudReport;
+use ns_core::provider::{CloudReport, TenantQuota};
 use ns_core::{ErrorKind, Result};
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ pub(crate) async fn check(session: &Session) -> Result<CloudReport> {
         excess_rights: excess(&grant),
         clock_skew_seconds,
         services: Vec::new(),
+        new_tenant: TenantQuota::default(),
         warnings: Vec::new(),
     };
     for service in Service::ALL {
@@ -55,6 +56,7 @@ pub(crate) async fn check(session: &Session) -> Result<CloudReport> {
         }
     }
     report.missing_rights = missing(session).await?;
+    report.new_tenant = new_tenant(session, &grant.project.id).await?;
     report.warnings.extend(warnings(session, clock_skew_seconds));
     report.warnings.extend(telling(session).await);
     Ok(report)
@@ -94,6 +96,40 @@ fn warnings(session: &Session, skew: i64) -> Vec<String> {
         warnings.push(format!("the cloud's clock differs by {skew} s"));
     }
     warnings
+}
+
+/// What each service gives a project that nobody has said anything about.
+async fn new_tenant(session: &Session, project: &str) -> Result<TenantQuota> {
+    let told = async |service, path: &[&str], of: &str| match session.get(service, path).json::<Value>().await {
+        Ok(mut answer) => Ok(answer.get_mut(of).map(Value::take).unwrap_or_default()),
+        // Whoever may not ask is not told; nor is it where the service knows no such question.
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(Value::Null)
+        }
+        Err(e) => Err(e),
+    };
+    let defaults = ["os-quota-sets", project, "defaults"];
+    let compute = told(Service::Compute, &defaults, "quota_set").await?;
+    let volume = told(Service::Volume, &defaults, "quota_set").await?;
+    let network = told(Service::Network, &["quotas", project, "default"], "quota").await?;
+    // Without limit is -1.
+    let limit = |of: &Value, name: &str| of.get(name).and_then(Value::as_u64);
+    Ok(TenantQuota {
+        instances: limit(&compute, "instances"),
+        vcpus: limit(&compute, "cores"),
+        memory_mib: limit(&compute, "ram"),
+        volumes: limit(&volume, "volumes"),
+        volume_gib: limit(&volume, "gigabytes"),
+        networks: limit(&network, "network"),
+        ports: limit(&network, "port"),
+        floating_ips: limit(&network, "floatingip"),
+        security_groups: limit(&network, "security_group"),
+    })
 }
 
 /// What is amiss with listening to the cloud's notifications: the cloud can be used without them.

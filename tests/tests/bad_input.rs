@@ -6,6 +6,7 @@ use ns_core::model::{
     ReplicationMode, ResourceMapping, StorageRef,
 };
 use ns_core::ports::{Clock, SequentialIds};
+use ns_core::provider::TenantQuota;
 use ns_core::session::{ClusterRequest, GroupRequest, JobRequest, PlanRequest};
 use ns_core::sim::{Effect, Fault, Part, Sample, SimClock, SimWorld, SiteDump};
 use ns_core::store::{MemoryStore, Record, Store};
@@ -438,6 +439,21 @@ async fn lim_03_room_on_the_target() {
     let expected = (ErrorKind::Quota, "plan.storage_capacity", "snapshot_retention");
     world.refuses(expected, world.plan(plan.clone())).await;
     world.sim.tell_free_bytes("b", "volumes", needed);
+    world.plan(plan).await.unwrap();
+}
+
+/// PLAN-12: a Target whose new tenants may not hold what is recovered.
+#[tokio::test]
+async fn plan_12_quota_of_the_target() {
+    let (world, _, plan) = World::grouped().await;
+    let told = |volumes| TenantQuota {
+        volumes: Some(volumes),
+        ..TenantQuota::default()
+    };
+    world.sim.tell_quota("b", told(1));
+    let expected = (ErrorKind::Quota, "plan.quota", "target_cluster");
+    world.refuses(expected, world.plan(plan.clone())).await;
+    world.sim.tell_quota("b", told(100));
     world.plan(plan).await.unwrap();
 }
 

@@ -54,6 +54,28 @@ async fn cl_02_check_of_both_clouds() {
             (versions["compute"].as_str(), versions["volume"].as_str()),
             ("2.93", "3.70")
         );
+        let quota: serde_json::Value = serde_json::from_str(
+            &openstack(name, &["quota", "show", "--default", "-f", "json"])
+                .await
+                .unwrap(),
+        )
+        .unwrap();
+        let (told, limit) = (report.new_tenant, |name: &str| quota[name].as_u64());
+        assert_eq!(
+            [
+                told.instances,
+                told.vcpus,
+                told.memory_mib,
+                told.volumes,
+                told.volume_gib
+            ],
+            ["instances", "cores", "ram", "volumes", "gigabytes"].map(limit)
+        );
+        assert_eq!(
+            [told.networks, told.ports, told.floating_ips, told.security_groups],
+            ["networks", "ports", "floating-ips", "secgroups"].map(limit)
+        );
+        assert!(told.volumes.is_some() && told.ports.is_some(), "{told:?}");
     }
 }
 

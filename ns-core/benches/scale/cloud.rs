@@ -225,6 +225,7 @@ impl CloudProvider for BigCloud {
 
     async fn check(&self) -> Result<CloudReport> {
         Ok(CloudReport {
+            new_tenant: Default::default(),
             cloud_id: format!("big-{}", self.instances),
             user: "bench".to_owned(),
             missing_rights: Vec::new(),

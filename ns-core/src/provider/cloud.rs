@@ -55,6 +55,30 @@ impl CloudCapabilities {
     }
 }
 
+/// How much a tenant may hold that is made now. None: without limit, or not told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantQuota {
+    /// Servers.
+    pub instances: Option<u64>,
+    /// Their virtual processors together.
+    pub vcpus: Option<u64>,
+    /// Their memory together, in MiB.
+    pub memory_mib: Option<u64>,
+    /// Volumes.
+    pub volumes: Option<u64>,
+    /// Their sizes together, in GiB.
+    pub volume_gib: Option<u64>,
+    /// Networks.
+    pub networks: Option<u64>,
+    /// Ports.
+    pub ports: Option<u64>,
+    /// Floating IPs.
+    pub floating_ips: Option<u64>,
+    /// Security groups.
+    pub security_groups: Option<u64>,
+}
+
 /// What a connection check found (CL-02).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloudReport {
@@ -70,6 +94,9 @@ pub struct CloudReport {
     pub clock_skew_seconds: i64,
     /// Services found, with their versions.
     pub services: Vec<(String, String)>,
+    /// What a tenant may hold that a recovery makes.
+    #[serde(default)]
+    pub new_tenant: TenantQuota,
     /// Things to tell the operator that do not forbid registration, e.g. plain http.
     pub warnings: Vec<String>,
 }

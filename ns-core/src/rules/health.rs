@@ -324,6 +324,7 @@ mod tests {
                 excess_rights: Vec::new(),
                 clock_skew_seconds: 60,
                 services: Vec::new(),
+                new_tenant: crate::provider::TenantQuota::default(),
                 warnings: Vec::new(),
             }),
             storage: Ok(StorageReport {

@@ -246,10 +246,13 @@ impl Plans<'_> {
                 .unwrap_or_else(|_| rules::PlanCapabilities::all()),
             job_tenants: &BTreeSet::new(),
         };
-        let free_bytes = at_target.as_ref().map(|at| at.free_bytes.clone()).unwrap_or_default();
+        let told = at_target.as_ref().ok();
+        let free_bytes = told.map(|at| at.storage.free_bytes.clone()).unwrap_or_default();
+        let quota = told.map(|at| at.cloud.new_tenant).unwrap_or_default();
         let pools: Vec<String>;
         let replication = match (&at_source, &at_target) {
             (Ok(here), Ok(there)) => {
+                let (here, there) = (&here.storage, &there.storage);
                 let both = here.pools.iter().filter(|pool| there.pools.contains(pool));
                 pools = both.cloned().collect();
                 Some(rules::Replication {
@@ -265,6 +268,7 @@ impl Plans<'_> {
             jobs,
             source_may_be_down,
             target_free_bytes: &free_bytes,
+            target_quota: &quota,
             replication,
         };
         if let Err(refusal) = rules::check_plan(plan, &inputs) {
@@ -389,16 +393,16 @@ impl Plans<'_> {
     }
 
     /// Asks a cluster how it is now; what is stored stays as it is.
-    async fn look(&self, cluster: &mut Cluster) -> Result<StorageReport> {
+    async fn look(&self, cluster: &mut Cluster) -> Result<super::ConnectionReport> {
         let found = match self.session.inner.providers(&cluster.id) {
             Ok(providers) => self.session.clusters().check(&providers).await,
             Err(error) => Err(error),
         };
-        cluster.connection = match found {
+        cluster.connection = match &found {
             Ok(_) => ConnectionState::Active,
             Err(_) => ConnectionState::Inactive,
         };
-        Ok(found?.storage)
+        found
     }
 
     /// One plan.

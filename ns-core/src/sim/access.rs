@@ -3,6 +3,7 @@
 
 use super::faults::Part;
 use super::world::SimWorld;
+use crate::provider::TenantQuota;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,8 @@ pub(crate) struct Access {
     pub(crate) unmirrored: BTreeSet<String>,
     /// How many more bytes pools take, where the site tells.
     pub(crate) free_bytes: BTreeMap<String, u64>,
+    /// What the site says that a new tenant may hold.
+    pub(crate) new_tenant: TenantQuota,
 }
 
 impl Access {
@@ -78,6 +81,11 @@ impl SimWorld {
             true => drop(access.unmirrored.remove(pool)),
             false => drop(access.unmirrored.insert(pool.to_owned())),
         });
+    }
+
+    /// Lets a site tell what a new tenant may hold. Nothing is refused for it when it is made.
+    pub fn tell_quota(&self, site: &str, new_tenant: TenantQuota) {
+        self.access(site, |access| access.new_tenant = new_tenant);
     }
 
     /// Lets a site tell how many more bytes a pool takes. Nothing is refused for it when it is written.

@@ -2,6 +2,7 @@ use crate::world::{World, cluster, flavor, floating_ip, id, network, plan, tenan
 use crate::{exactly, fact};
 use ns_core::ErrorKind::{self, Conflict, Internal, Invalid, NotFound, Quota, Refused, Unsupported};
 use ns_core::model::{CloudId, ConnectionState, InstanceMapping, Probe, ReadinessCheck, ReplicationMode, Resource};
+use ns_core::provider::TenantQuota;
 use ns_core::rules::{check_plan, check_plan_delete, plan_violations, plan_warnings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -551,6 +552,44 @@ fn capacity_of_compute_nodes_and_zones() {
             }
         },
     );
+}
+
+/// PLAN-12: each limit of a new tenant on the Target is enough for what is recovered into it; each that is not is named.
+#[test]
+fn plan_quota_of_a_new_tenant() {
+    type Set = fn(&mut TenantQuota, u64);
+    let limits: [(&str, Set); 9] = [
+        ("instances", |q, n| q.instances = Some(n)),
+        ("vcpus", |q, n| q.vcpus = Some(n)),
+        ("memory_mib", |q, n| q.memory_mib = Some(n)),
+        ("volumes", |q, n| q.volumes = Some(n)),
+        ("volume_gib", |q, n| q.volume_gib = Some(n)),
+        ("networks", |q, n| q.networks = Some(n)),
+        ("ports", |q, n| q.ports = Some(n)),
+        ("floating_ips", |q, n| q.floating_ips = Some(n)),
+        ("security_groups", |q, n| q.security_groups = Some(n)),
+    ];
+    let needs = |set: Set| {
+        let mut world = World::new();
+        set(&mut world.target_quota, 0);
+        let found = plan_violations(&world.plan, &world.plan_inputs());
+        let found = found.first();
+        found.map_or(0, |error| fact(error, "needed").and_then(|n| n.parse().ok()).unwrap())
+    };
+    for (name, set) in limits {
+        let needed: u64 = needs(set);
+        allows(|w| set(&mut w.target_quota, needed));
+        if let Some(less) = needed.checked_sub(1) {
+            let error = refuses(Quota, "plan.quota", "target_cluster", |w| {
+                set(&mut w.target_quota, less)
+            });
+            assert_eq!(fact(&error, "quota"), Some(name));
+            assert_eq!(fact(&error, "limit"), Some(less.to_string().as_str()));
+        }
+    }
+    let of = |name: &str| needs(limits.iter().find(|(n, _)| *n == name).unwrap().1);
+    assert_eq!((of("instances"), of("volume_gib")), (2, 30));
+    assert!(of("vcpus") > 0 && of("memory_mib") > 0 && of("ports") > 0 && of("networks") > 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use ns_core::model::{
     Port, PowerState, ProtectionGroup, RecoveryPlan, ReplicatedVolume, ReplicationId, ReplicationMode, Resource,
     ResourceMapping, Router, SnapshotInterval, StorageRef, Subnet, SyncState, Tenant, Volume, VolumeType,
 };
+use ns_core::provider::TenantQuota;
 use ns_core::rules::{GroupFacts, Mirroring, PlanCapabilities, PlanFacts, PlanInputs, PlanWorld, Replication, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -249,6 +250,7 @@ pub struct World {
     pub jobs: Vec<ns_core::model::JobId>,
     pub source_may_be_down: bool,
     pub target_free_bytes: BTreeMap<String, u64>,
+    pub target_quota: TenantQuota,
     pub paired: bool,
     pub pools: Vec<String>,
     pub preparing: bool,
@@ -274,6 +276,7 @@ impl World {
             jobs: vec![],
             source_may_be_down: false,
             target_free_bytes: BTreeMap::new(),
+            target_quota: TenantQuota::default(),
             paired: true,
             pools: vec!["images".into(), "volumes".into()],
             preparing: false,
@@ -313,6 +316,7 @@ impl World {
             jobs: &self.jobs,
             source_may_be_down: self.source_may_be_down,
             target_free_bytes: &self.target_free_bytes,
+            target_quota: &self.target_quota,
             replication: Some(Replication {
                 paired: self.paired,
                 pools: &self.pools,

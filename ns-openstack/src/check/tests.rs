@@ -114,6 +114,41 @@ async fn cl_02_missing_rights_are_told_and_are_no_error() {
     );
 }
 
+/// What a new project may hold is told by the services' defaults; what is without limit, or not told, is none.
+#[tokio::test]
+async fn plan_12_quota_of_a_new_project() {
+    let (server, session) = cloud().await;
+    answers(&server, "2.93").await;
+    let compute = json!({"quota_set": {"id": HOME, "instances": 10, "cores": 20, "ram": -1}});
+    let at = format!("/compute/v2.1/os-quota-sets/{HOME}/defaults");
+    on(&server, "GET", &at, 200, compute).await;
+    let volume = json!({"quota_set": {"volumes": 10, "gigabytes": 1000, "volumes_ceph": 3}});
+    on(
+        &server,
+        "GET",
+        &format!("/volume/v3/{HOME}/os-quota-sets/{HOME}/defaults"),
+        200,
+        volume,
+    )
+    .await;
+    // The network service does not let us ask.
+    let denied = ResponseTemplate::new(403).set_body_json(json!({"NeutronError": {"type": "PolicyNotAuthorized",
+        "message": "rule:get_quota is disallowed by policy", "detail": ""}}));
+    Mock::given(path(format!("/network/v2.0/quotas/{HOME}/default")))
+        .respond_with(denied)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    let expected = TenantQuota {
+        instances: Some(10),
+        vcpus: Some(20),
+        volumes: Some(10),
+        volume_gib: Some(1000),
+        ..TenantQuota::default()
+    };
+    assert_eq!(check(&session).await.unwrap().new_tenant, expected);
+}
+
 #[tokio::test]
 async fn old_services_and_broken_ones() {
     let (server, session) = cloud().await;

@@ -332,6 +332,7 @@ __all__ = [
     "TaskState",
     "TaskStatus",
     "Tenant",
+    "TenantQuota",
     "Timetable",
     "User",
     "UserGroup",
@@ -1085,6 +1086,8 @@ class CloudReport(Value):
     """Seconds by which the cloud's clock is ahead of ours; negative when behind."""
     services: tuple[tuple[str, str], ...]
     """Services found, with their versions."""
+    new_tenant: TenantQuota = _field(default_factory=lambda: TenantQuota())
+    """What a tenant may hold that a recovery makes."""
     warnings: tuple[str, ...]
     """Things to tell the operator that do not forbid registration, e.g. plain http."""
 
@@ -4751,6 +4754,30 @@ class Tenant(Value):
     """Whether it may be used."""
     tags: tuple[str, ...] = ()
     """Marker texts of the cloud (tags)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TenantQuota(Value):
+    """How much a tenant may hold that is made now. None: without limit, or not told."""
+
+    instances: int | None = None
+    """Servers."""
+    vcpus: int | None = None
+    """Their virtual processors together."""
+    memory_mib: int | None = None
+    """Their memory together, in MiB."""
+    volumes: int | None = None
+    """Volumes."""
+    volume_gib: int | None = None
+    """Their sizes together, in GiB."""
+    networks: int | None = None
+    """Networks."""
+    ports: int | None = None
+    """Ports."""
+    floating_ips: int | None = None
+    """Floating IPs."""
+    security_groups: int | None = None
+    """Security groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

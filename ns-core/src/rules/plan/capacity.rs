@@ -62,6 +62,18 @@ fn short(field: String, place: &str, needed: Room, free: Room) -> PlanHole {
     }
 }
 
+/// The flavour that an instance will have.
+pub(super) fn size<'a>(plan: &RecoveryPlan, world: &PlanWorld<'a>, instance: &'a Instance) -> &'a Flavor {
+    let chosen = plan
+        .mapping
+        .instances
+        .get(&instance.id)
+        .and_then(|m| m.flavor.as_deref());
+    chosen
+        .and_then(|name| flavor(world.target.inventory, name))
+        .unwrap_or(&instance.flavor)
+}
+
 /// Compute nodes and zones against flavours (PLAN-12, PLAN-65 … PLAN-67, PLAN-80 … PLAN-86). A stopped instance takes its
 /// room as well. Without a list of nodes nothing is said.
 pub(super) fn compute(plan: &RecoveryPlan, world: &PlanWorld<'_>) -> Vec<PlanHole> {
@@ -73,10 +85,7 @@ pub(super) fn compute(plan: &RecoveryPlan, world: &PlanWorld<'_>) -> Vec<PlanHol
     let mut in_zone: BTreeMap<&str, Vec<(Room, &Instance)>> = BTreeMap::new();
     for instance in instances(world) {
         let mapping = plan.mapping.instances.get(&instance.id);
-        let chosen = mapping
-            .and_then(|m| m.flavor.as_deref())
-            .and_then(|name| flavor(target, name));
-        let room = Room::of(chosen.unwrap_or(&instance.flavor));
+        let room = Room::of(size(plan, world, instance));
         if let Some(host) = mapping.and_then(|m| m.host.as_deref()) {
             let (sum, _) = on_node.entry(host).or_insert((Room::default(), instance));
             *sum = sum.plus(room);

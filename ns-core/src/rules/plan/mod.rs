@@ -6,6 +6,7 @@ mod capacity;
 mod follow;
 mod mapping;
 mod networks;
+mod quota;
 mod replication;
 
 pub use assess::{Mirroring, PlanFacts, assess};
@@ -16,6 +17,7 @@ use super::{Warning, check_new_name, first, invalid, no_jobs, refused};
 use crate::model::{
     CloudId, Cluster, ConnectionState, Inventory, JobId, ProtectionGroup, RecoveryPlan, ReplicationMode,
 };
+use crate::provider::TenantQuota;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -95,6 +97,8 @@ pub struct PlanInputs<'a> {
     pub source_may_be_down: bool,
     /// Free bytes of the pools of the Target's storage, as far as its provider can tell (LIM-03).
     pub target_free_bytes: &'a BTreeMap<String, u64>,
+    /// What a tenant may hold that a recovery makes on the Target.
+    pub target_quota: &'a TenantQuota,
     /// What both storages say about replication; none when they were not asked.
     pub replication: Option<Replication<'a>>,
 }
@@ -148,6 +152,7 @@ pub fn plan_violations(plan: &RecoveryPlan, inputs: &PlanInputs<'_>) -> Vec<Erro
     found.extend(boot::violations(plan, inputs.world.group));
     found.extend(plan_holes(plan, &inputs.world).into_iter().map(|hole| hole.error));
     let now = inputs.plans.iter().find(|known| known.id == plan.id);
+    found.extend(quota::violations(plan, &inputs.world, inputs.target_quota));
     found.extend(capacity::storage(plan, &inputs.world, now, inputs.target_free_bytes));
     found.extend(
         inputs

@@ -123,6 +123,7 @@ impl CloudProvider for SimCloud {
                 excess_rights: vec![],
                 clock_skew_seconds: here.access.clock_skew_seconds,
                 services: vec![("sim".to_owned(), "1".to_owned())],
+                new_tenant: here.access.new_tenant,
                 warnings: vec![],
             })
         };
