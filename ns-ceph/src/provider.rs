@@ -127,6 +127,7 @@ fn may_be_an_orphans(error: &Error) -> bool {
     matches!(
         error.code(),
         "ceph.busy"
+            | "ceph.crashed"
             | "ceph.exists"
             | "ceph.failed"
             | "ceph.no_image"

@@ -7,7 +7,7 @@
 use crate::config::DaemonControl;
 use crate::facts::{Ending, Info, ending, has_a_copy, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
-use crate::outcome::{BUSY, Done, INVALID, READ_ONLY};
+use crate::outcome::{Done, INVALID};
 use crate::provider::{Ceph, refuse_unreplicated};
 use crate::rbd::{Rbd, args};
 use crate::spec::ImageSpec;
@@ -172,16 +172,18 @@ impl Ceph {
                 .rbd
                 .change(args!["mirror", "image", "promote", image.arg()])
                 .await?;
-            match done.code {
-                Some(0 | INVALID) => return self.expect_primary(image, &done).await,
-                Some(BUSY | READ_ONLY) => self.not_yet(image, began, done.error()).await?,
-                _ => return Err(done.error().with("image", image)),
+            if let Some(0 | INVALID) = done.code {
+                return self.expect_primary(image, &done).await;
+            }
+            let error = done.error();
+            match may_pass(&error) {
+                true => self.not_yet(image, began, error).await?,
+                false => return Err(error.with("image", image)),
             }
         }
     }
 
-    /// "Busy" says that the demotion is not propagated yet, "read only" that the mirror daemon holds the image (seen in the
-    /// lab, forced or not, right after a hand-over). Both pass: waits a moment, or gives up after the limit.
+    /// Waits a moment, or gives up after the limit.
     async fn not_yet(&self, image: &ImageSpec, began: Timestamp, said: Error) -> Result<()> {
         let waited = self.clock.now().duration_since(began).unsigned_abs();
         if waited < self.config().limits.promote_wait() {
@@ -244,9 +246,7 @@ impl Ceph {
         loop {
             match self.try_promote_by_force(image, decision).await {
                 // What that try left is looked at anew.
-                Err(error) if matches!(error.code(), "ceph.busy" | "ceph.read_only") => {
-                    self.not_yet(image, began, error).await?;
-                }
+                Err(error) if may_pass(&error) => self.not_yet(image, began, error).await?,
                 result => return result,
             }
         }
@@ -409,6 +409,20 @@ impl Ceph {
             .ok()
             .map(drop)
     }
+}
+
+/// What a promotion is declined with that the next one may be taken after. "Busy" says that the demotion is not propagated yet, "read
+/// only" that the mirror daemon holds the image (seen in the lab, forced or not, right after a hand-over). The others come of the same
+/// command of an engine that died: two that promote at once get in each other's way, and may even crash (seen in the lab).
+fn may_pass(error: &Error) -> bool {
+    let codes = [
+        "ceph.busy",
+        "ceph.read_only",
+        "ceph.exists",
+        "ceph.failed",
+        "ceph.crashed",
+    ];
+    codes.contains(&error.code())
 }
 
 /// The mirror daemon is stopped while any of these lives. It is started again when a promotion is dropped half way as well:
