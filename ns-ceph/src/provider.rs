@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// How often a change is made that is declined, and the time between.
 const TRIES: usize = 3;
-const RETRY: Duration = Duration::from_millis(500);
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 
 /// What this kind of storage is called.
 pub(crate) const KIND: &str = "ceph-rbd";

@@ -8,7 +8,7 @@ use crate::config::DaemonControl;
 use crate::facts::{Ending, Info, ending, has_a_copy, is_unfollowed, last_demotion, mirror_points};
 use crate::mark::{Proof, What};
 use crate::outcome::{Done, INVALID};
-use crate::provider::{Ceph, refuse_unreplicated};
+use crate::provider::{Ceph, RETRY, refuse_unreplicated};
 use crate::rbd::{Rbd, args};
 use crate::spec::ImageSpec;
 use futures::future::try_join;
@@ -19,9 +19,6 @@ use ns_core::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// Between two tries of a promote that the storage does not accept yet.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// How long a forced promotion is watched before it is believed (journal mode), and how often it is made.
 const LASTS: Duration = Duration::from_secs(3);

@@ -221,9 +221,7 @@ impl Clusters<'_> {
         let cluster = self.get(id).await?;
         let inner = &self.session.inner;
         let keys = inner.connectors.keys()?;
-        let records = inner.records();
-        let found = records.find::<StoredConnection>(kinds::CONNECTION, id.as_str());
-        let (stored, version) = found.await?.ok_or_else(not_kept)?;
+        let (stored, version) = self.kept(id).await?;
         let kept = stored.half(half);
         let (previous, new) = (given(previous), given(new));
         check_names(kept, &previous, &new)?;
@@ -265,17 +263,10 @@ impl Clusters<'_> {
     pub async fn replace_credential(&self, id: &ClusterId, half: Half, secrets: &Secrets) -> Result<()> {
         let act = Act::new(Area::Clusters, Verb::Update, "clusters.replace_credential", id);
         let replace = async {
-            if !self.session.sees_everything() {
-                let message = "secrets whose key is lost are given anew by an Admin";
-                return Err(Error::new(ErrorKind::Denied, "access.admin", message)
-                    .with_field("actor")
-                    .with_remedy("ask an Admin"));
-            }
+            self.only_an_admin("secrets whose key is lost are given anew by an Admin")?;
             let cluster = self.get(id).await?;
             let inner = &self.session.inner;
-            let records = inner.records();
-            let found = records.find::<StoredConnection>(kinds::CONNECTION, id.as_str());
-            let (stored, version) = found.await?.ok_or_else(not_kept)?;
+            let (stored, version) = self.kept(id).await?;
             match stored.half(half).open(inner.connectors.keys()?, id, half) {
                 Ok(_) => {
                     let message = "the secrets that are kept can be opened";
@@ -294,6 +285,22 @@ impl Clusters<'_> {
             Ok(())
         };
         self.session.change(act, replace).await
+    }
+
+    fn only_an_admin(&self, message: &str) -> Result<()> {
+        if self.session.sees_everything() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, "access.admin", message)
+            .with_field("actor")
+            .with_remedy("ask an Admin"))
+    }
+
+    /// The connection that is kept of a cluster, and its version.
+    async fn kept(&self, id: &ClusterId) -> Result<(StoredConnection, u64)> {
+        let records = self.session.inner.records();
+        let found = records.find::<StoredConnection>(kinds::CONNECTION, id.as_str());
+        found.await?.ok_or_else(not_kept)
     }
 
     /// Keeps other secrets of one half, once the half has answered well with them, and uses them.
@@ -359,12 +366,7 @@ impl Clusters<'_> {
         let act = Act::new(Area::Clusters, Verb::Update, "clusters.reseal_connections", "");
         self.session
             .change(act, async {
-                if !self.session.sees_everything() {
-                    let message = "connections are sealed anew by an Admin";
-                    return Err(Error::new(ErrorKind::Denied, "access.admin", message)
-                        .with_field("actor")
-                        .with_remedy("ask an Admin"));
-                }
+                self.only_an_admin("connections are sealed anew by an Admin")?;
                 let inner = &self.session.inner;
                 inner.connectors.keys()?.current()?;
                 let (mut done, mut after) = (Resealed::default(), None::<String>);
