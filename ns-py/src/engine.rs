@@ -9,7 +9,7 @@ use crate::stream::Stream;
 use crate::time::WorldTime;
 use crate::work::{self, Answer, Left, Pending, Place, Work};
 use ns_ceph::CephConnector;
-use ns_core::model::{ClusterId, ConnectionSettings};
+use ns_core::model::{ClusterId, ConnectionSettings, JobId};
 use ns_core::ports::SequentialIds;
 use ns_core::provider::{CloudConnector, StorageConnector};
 use ns_core::sealing::{FixedKeys, HostKey, KeyFile, Secrets};
@@ -23,6 +23,7 @@ use pyo3::prelude::*;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What an engine is made of.
 #[derive(Deserialize)]
@@ -399,6 +400,25 @@ impl Session {
         let begun = Args::read(args, None).and_then(|args| face::flow(session, verb, args));
         let items = begun.map_err(|e| error::exception(py, &e))?;
         Ok(Stream::new(items, place))
+    }
+
+    /// Seconds that the engine by itself takes to read a job's status so many times: what Python's calls are compared with.
+    fn job_reads(&self, py: Python<'_>, job: &str, times: u32) -> PyResult<Py<PyAny>> {
+        let (session, place) = self.inner.get()?.clone();
+        let job = JobId::from(job);
+        let reading = async move {
+            let begun = Instant::now();
+            for _ in 0..times {
+                session.jobs().get(&job).await?;
+            }
+            Answer::json(&begun.elapsed().as_secs_f64())
+        };
+        work::wait(
+            py,
+            work::placed(Box::pin(reading), Left::Ends, &place),
+            Left::Ends,
+            None,
+        )
     }
 
     /// Who acts: name, role and groups.

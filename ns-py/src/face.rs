@@ -12,6 +12,7 @@ use ns_core::{Actor, Engine, Error, ErrorKind, Providers, Result, Session};
 use pyo3::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::stream::Items;
@@ -303,16 +304,16 @@ fn base64(bytes: &[u8]) -> String {
 
 macro_rules! kinds {
     ($($kind:ident),*) => {
-        async fn list_kind(s: &Session, kind: ResourceKind, cluster: &ClusterId, query: &Query) -> Result<Value> {
+        async fn list_kind(s: &Session, kind: ResourceKind, cluster: &ClusterId, query: &Query) -> Result<Box<RawValue>> {
             match kind {
-                $(ResourceKind::$kind => tree(&s.inventory().list::<$kind>(cluster, query).await?),)*
+                $(ResourceKind::$kind => s.inventory().list_with::<$kind, _>(cluster, query, |part| written(&part)).await?,)*
                 other => Err(unknown_kind(other)),
             }
         }
 
-        async fn get_kind(s: &Session, kind: ResourceKind, cluster: &ClusterId, id: &CloudId) -> Result<Value> {
+        async fn get_kind(s: &Session, kind: ResourceKind, cluster: &ClusterId, id: &CloudId) -> Result<Box<RawValue>> {
             match kind {
-                $(ResourceKind::$kind => tree(&s.inventory().get::<$kind>(cluster, id).await?),)*
+                $(ResourceKind::$kind => written(&s.inventory().get::<$kind>(cluster, id).await?),)*
                 other => Err(unknown_kind(other)),
             }
         }
@@ -339,8 +340,8 @@ kinds!(
     Instance
 );
 
-fn tree(value: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value)
+fn written(value: &impl serde::Serialize) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(value)
         .map_err(|e| Error::new(ErrorKind::Internal, "python.encode", "the answer has no JSON form").with_source(e))
 }
 

@@ -320,6 +320,16 @@ pub struct Listing<T> {
     pub next: Option<String>,
 }
 
+impl<T: Clone> Listing<&T> {
+    /// The same with entries of its own.
+    #[must_use]
+    pub fn cloned(self) -> Listing<T> {
+        let Self { items, total, next } = self;
+        let items = items.into_iter().cloned().collect();
+        Listing { items, total, next }
+    }
+}
+
 impl<T> IntoIterator for Listing<T> {
     type Item = T;
     type IntoIter = std::vec::IntoIter<T>;
@@ -334,11 +344,13 @@ impl<T> IntoIterator for Listing<T> {
 /// `Invalid`, naming the field of the query: a page out of range, a field that there is not, a value that is none of the field,
 /// a beginning that no part gave.
 pub fn answer<'a, T: Queryable + Clone>(all: impl Iterator<Item = &'a T>, query: &Query) -> Result<Listing<T>> {
+    answer_with(all, query).map(Listing::cloned)
+}
+
+fn answer_with<'a, T: Queryable>(all: impl Iterator<Item = &'a T>, query: &Query) -> Result<Listing<&'a T>> {
     let mut answer = Answer::<T, &T>::new(query)?;
     all.for_each(|thing| answer.offer(thing));
-    let Listing { items, total, next } = answer.end();
-    let items = items.into_iter().cloned().collect();
-    Ok(Listing { items, total, next })
+    Ok(answer.end())
 }
 
 /// Answers a query from things that are kept by their ids. Where no condition and no order is asked for, only the part itself is
@@ -346,9 +358,9 @@ pub fn answer<'a, T: Queryable + Clone>(all: impl Iterator<Item = &'a T>, query:
 ///
 /// # Errors
 /// Those of [`answer`].
-pub(crate) fn answer_by_id<T: Queryable + Clone>(all: &BTreeMap<CloudId, T>, query: &Query) -> Result<Listing<T>> {
+pub(crate) fn answer_by_id<'a, T: Queryable>(all: &'a BTreeMap<CloudId, T>, query: &Query) -> Result<Listing<&'a T>> {
     if !query.filter.is_empty() || query.search.is_some() || !query.sort.is_empty() {
-        return answer(all.values(), query);
+        return answer_with(all.values(), query);
     }
     let mut answer = Answer::<T, &T>::new(query)?;
     let after = query.page.after.as_deref().map(CloudId::new);
@@ -359,9 +371,7 @@ pub(crate) fn answer_by_id<T: Queryable + Clone>(all: &BTreeMap<CloudId, T>, que
         .take(answer.enough())
         .collect();
     answer.total = all.len();
-    let Listing { items, total, next } = answer.end();
-    let items = items.into_iter().cloned().collect();
-    Ok(Listing { items, total, next })
+    Ok(answer.end())
 }
 
 /// An answer in the making, for lists that are too long to be at hand as a whole: things are offered one by one, in whatever order,
@@ -775,7 +785,7 @@ mod tests {
             };
             query.page = Page { after: after.map(|id| format!("{id:02}")), limit };
             let records = |e: Error| e.to_record();
-            let short = answer_by_id::<Thing>(&by_id, &query).map_err(records);
+            let short = answer_by_id::<Thing>(&by_id, &query).map(Listing::cloned).map_err(records);
             prop_assert_eq!(short, answer(all.iter(), &query).map_err(records));
         }
 

@@ -34,7 +34,31 @@ impl Inventories<'_> {
     /// `NotFound` for an unknown cluster, or one that was never synchronised; `Invalid` for a query that cannot be answered, naming
     /// its field.
     pub async fn list<T: InventoryKind>(&self, cluster: &ClusterId, query: &Query) -> Result<Listing<T>> {
-        answer_by_id(T::all_in(&*self.whole(cluster).await?), query)
+        self.list_with(cluster, query, |part: Listing<&T>| part.cloned()).await
+    }
+
+    /// The same without a copy: `look` is given the things as they are kept.
+    ///
+    /// ```no_run
+    /// # async fn example(session: ns_core::Session, cluster: ns_core::model::ClusterId) -> ns_core::Result<()> {
+    /// use ns_core::model::{Query, Volume};
+    ///
+    /// let query = Query::default().limit(1000);
+    /// let size = |part: ns_core::model::Listing<&Volume>| part.items.iter().map(|v| v.size_gib).sum::<u64>();
+    /// println!("{} GiB", session.inventory().list_with(&cluster, &query, size).await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list).
+    pub async fn list_with<T: InventoryKind, R>(
+        &self,
+        cluster: &ClusterId,
+        query: &Query,
+        look: impl FnOnce(Listing<&T>) -> R,
+    ) -> Result<R> {
+        let inventory = self.whole(cluster).await?;
+        answer_by_id(T::all_in(&inventory), query).map(look)
     }
 
     /// One thing that a cluster holds.

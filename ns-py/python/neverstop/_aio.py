@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from ._calls import failure, next_page, no_hurry, succeeded
-from ._values import R, T, dumps, loads
+from ._values import R, T, dumps, entry_reader, loads
 from .exceptions import WaitTimeoutError
 from .model import (
     CloudId,
@@ -99,19 +99,23 @@ class AsyncPaged(Generic[T]):
 
     async def page(self, after: str | None = None) -> Listing[T]:
         """One part, with the number of all: the first, or the one after another part's ``next``."""
-        query = self.query if after is None else next_page(self.query, after)
         of: Any = Listing
-        listing: Listing[T] = await self._part._call(self._verb, {**self._arguments, "query": query}, of[self._item])
+        listing: Listing[T] = await self._asked(after, of[self._item])
         return listing
 
+    async def _asked(self, after: str | None, of: Any) -> Any:
+        query = self.query if after is None else next_page(self.query, after)
+        return await self._part._call(self._verb, {**self._arguments, "query": query}, of)
+
     async def __aiter__(self) -> AsyncIterator[T]:
-        part = await self.page()
-        for entry in part.items:
-            yield entry
-        while part.next is not None:
-            part = await self.page(part.next)
-            for entry in part.items:
+        read, after = entry_reader(self._item), None
+        while True:
+            # An entry is made when its turn comes: thousands that wait keep the garbage collector busy.
+            part = await self._asked(after, dict)
+            for entry in map(read, part["items"]):
                 yield entry
+            if (after := part["next"]) is None:
+                return
 
     async def first(self) -> T | None:
         """The first entry; none when there is none."""

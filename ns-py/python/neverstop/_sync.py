@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ._calls import failure, next_page, no_hurry, succeeded
 from ._progress import shown
-from ._values import R, T, dumps, loads
+from ._values import R, T, dumps, entry_reader, loads
 from .exceptions import WaitTimeoutError
 from .model import (
     CloudId,
@@ -76,17 +76,22 @@ class Paged(Generic[T]):
 
     def page(self, after: str | None = None) -> Listing[T]:
         """One part, with the number of all: the first, or the one after another part's ``next``."""
-        query = self.query if after is None else next_page(self.query, after)
         of: Any = Listing
-        listing: Listing[T] = self._part._call(self._verb, {**self._arguments, "query": query}, of[self._item])
+        listing: Listing[T] = self._asked(after, of[self._item])
         return listing
 
+    def _asked(self, after: str | None, of: Any) -> Any:
+        query = self.query if after is None else next_page(self.query, after)
+        return self._part._call(self._verb, {**self._arguments, "query": query}, of)
+
     def __iter__(self) -> Iterator[T]:
-        part = self.page()
-        yield from part.items
-        while part.next is not None:
-            part = self.page(part.next)
-            yield from part.items
+        read, after = entry_reader(self._item), None
+        while True:
+            # An entry is made when its turn comes: thousands that wait keep the garbage collector busy.
+            part = self._asked(after, dict)
+            yield from map(read, part["items"])
+            if (after := part["next"]) is None:
+                return
 
     def first(self) -> T | None:
         """The first entry; none when there is none."""

@@ -210,14 +210,18 @@ def _spelt(name: str) -> str:
     return f"{name}_" if name == "is" else name
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_decode = json.JSONDecoder().raw_decode
+
+
 def dumps(arguments: Mapping[str, object]) -> bytes:
     """Arguments as the native half takes them."""
-    return json.dumps({k: to_json(v) for k, v in arguments.items()}, ensure_ascii=False).encode()
+    return _encode({k: to_json(v) for k, v in arguments.items()}).encode()
 
 
 def loads(answer: bytes, of: Any) -> Any:
     """An answer of the native half."""
-    plain = json.loads(answer)
+    plain, _ = _decode(answer.decode())
     read = _reader(of)
     return plain if read is None else read(plain)
 
@@ -228,6 +232,11 @@ Read = Callable[[Any], Any]
 def reader(of: Any) -> Read | None:
     """What makes a value of its JSON form; none where it is its JSON form."""
     return _reader(of)
+
+
+def entry_reader(of: Any) -> Read:
+    """The same for the entries of a list."""
+    return _reader(of) or _same
 
 
 _MAKING: set[Any] = set()
@@ -270,7 +279,8 @@ def _made(of: Any) -> Read | None:
         items = _each(tuple, _reader(inside[0]))
         return lambda plain: Listing(items=items(plain["items"]), total=plain["total"], next=plain["next"])
     if isinstance(of, type) and issubclass(of, Enum):
-        return of
+        members = {member.value: member for member in of}
+        return lambda plain: members.get(plain) or of(plain)
     if dataclasses.is_dataclass(of) and isinstance(of, type):
         _MAKING.add(of)
         try:
