@@ -18,7 +18,8 @@ impl OpenStackConfig {
     /// `allow_http` set on the result (SEC-08).
     ///
     /// The cloud's section may say how to listen to its notifications (EVT-13), with the names that
-    /// [`NotificationConfig`] has; `hosts`, `user` and `password` are needed:
+    /// [`NotificationConfig`] has; `hosts`, `user` and `password` are needed. It may set `allow_http` and `config_drive` too, and say what
+    /// storage lies below the cloud ([`storage_below`]):
     ///
     /// ```yaml
     /// clouds:
@@ -26,23 +27,49 @@ impl OpenStackConfig {
     ///     auth: {...}
     ///     neverstop:
     ///       notifications: {hosts: [mq1, mq2], vhost: /, user: neverstop}   # password in secure.yaml
+    ///       storage: {...}
     /// ```
     ///
     /// # Errors
     /// `NotFound` when there is no such file or cloud; `Invalid` for a file that cannot be understood.
     pub fn from_clouds_yaml(path: Option<&Path>, cloud: &str) -> Result<Self> {
-        let path = match path {
-            Some(path) => path.to_owned(),
-            None => search(&candidates())?,
-        };
-        let mut clouds = read(&path)?.ok_or_else(|| no_file(std::slice::from_ref(&path)))?;
-        let secure =
-            std::env::var_os("OS_CLIENT_SECURE_FILE").map_or_else(|| path.with_file_name("secure.yaml"), PathBuf::from);
-        if let Some(secrets) = read(&secure)? {
-            overlay(&mut clouds, secrets);
-        }
+        let (path, clouds) = load(path)?;
         parse(clouds, cloud).map_err(|e| e.with("file", path.display()).with("cloud", cloud))
     }
+}
+
+/// What the named cloud's section says of the storage below the cloud (`neverstop.storage`), as it stands there: whoever connects the storage knows what
+/// it means. None when it says nothing. The file is found as by [`OpenStackConfig::from_clouds_yaml`].
+///
+/// ```no_run
+/// # fn example() -> ns_core::Result<()> {
+/// if let Some(storage) = ns_openstack::storage_below(None, "seoul")? {
+///     println!("{}", storage["conf"]);
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Those of reading the file.
+pub fn storage_below(path: Option<&Path>, cloud: &str) -> Result<Option<Value>> {
+    let (path, mut clouds) = load(path)?;
+    let section = take(&mut clouds, cloud).map_err(|e| e.with("file", path.display()))?;
+    Ok(section.pointer("/neverstop/storage").cloned())
+}
+
+/// The file with `secure.yaml` laid over it, and where it is.
+fn load(path: Option<&Path>) -> Result<(PathBuf, Value)> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => search(&candidates())?,
+    };
+    let mut clouds = read(&path)?.ok_or_else(|| no_file(std::slice::from_ref(&path)))?;
+    let secure =
+        std::env::var_os("OS_CLIENT_SECURE_FILE").map_or_else(|| path.with_file_name("secure.yaml"), PathBuf::from);
+    if let Some(secrets) = read(&secure)? {
+        overlay(&mut clouds, secrets);
+    }
+    Ok((path, clouds))
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -165,11 +192,16 @@ impl Text {
 }
 
 pub(crate) fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
+    section(take(&mut clouds, name)?)
+}
+
+/// A cloud's section.
+fn take(clouds: &mut Value, name: &str) -> Result<Value> {
     let section = clouds
         .get_mut("clouds")
         .and_then(|all| all.get_mut(name))
         .map(Value::take);
-    let section = section.ok_or_else(|| {
+    section.ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,
             "clouds_yaml.cloud",
@@ -178,8 +210,7 @@ pub(crate) fn parse(mut clouds: Value, name: &str) -> Result<OpenStackConfig> {
         .with_field("cloud")
         .with("cloud", name)
         .with_remedy("name one of the clouds in the file")
-    })?;
-    self::section(section)
+    })
 }
 
 /// The configuration of a cloud's section.
@@ -205,7 +236,9 @@ pub(crate) fn section(section: Value) -> Result<OpenStackConfig> {
     let mut config = OpenStackConfig::new(&auth_url, auth)?;
     config.region = cloud.region_name;
     config.ca_file = cloud.cacert;
-    config.notifications = cloud.neverstop.map(ours).transpose()?.flatten();
+    if let Some(section) = cloud.neverstop {
+        ours(section, &mut config)?;
+    }
     config.interface = match cloud.interface.or(cloud.endpoint_type).as_deref() {
         None | Some("public" | "publicURL") => Interface::Public,
         Some("internal" | "internalURL") => Interface::Internal,
@@ -219,11 +252,33 @@ pub(crate) fn section(section: Value) -> Result<OpenStackConfig> {
 }
 
 /// What is below `neverstop`. It is ours alone: a name that is not known is a mistake.
-fn ours(mut section: Value) -> Result<Option<NotificationConfig>> {
-    known("neverstop", &section, &["notifications"])?;
-    let Some(section) = section.get_mut("notifications").map(Value::take) else {
-        return Ok(None);
-    };
+fn ours(mut section: Value, config: &mut OpenStackConfig) -> Result<()> {
+    known(
+        "neverstop",
+        &section,
+        &["allow_http", "config_drive", "notifications", "storage"],
+    )?;
+    for (name, flag) in [
+        ("allow_http", &mut config.allow_http),
+        ("config_drive", &mut config.config_drive),
+    ] {
+        if let Some(value) = section.get(name) {
+            *flag = value.as_bool().ok_or_else(|| {
+                invalid(
+                    &format!("neverstop.{name}"),
+                    "clouds_yaml.form",
+                    "the value has the wrong form",
+                )
+                .with_remedy("write true or false")
+            })?;
+        }
+    }
+    let section = section.get_mut("notifications").map(Value::take);
+    config.notifications = section.map(notifications).transpose()?;
+    Ok(())
+}
+
+fn notifications(section: Value) -> Result<NotificationConfig> {
     const FIELD: &str = "neverstop.notifications";
     const NAMES: [&str; 11] = [
         "hosts",
@@ -257,7 +312,7 @@ fn ours(mut section: Value) -> Result<Option<NotificationConfig>> {
     config.topics = given.topics.unwrap_or(config.topics);
     config.queue_prefix = given.queue_prefix.map_or(config.queue_prefix, Text::into_string);
     config.validate()?;
-    Ok(Some(config))
+    Ok(config)
 }
 
 #[derive(Deserialize)]
@@ -457,6 +512,8 @@ mod tests {
         for (section, field) in [
             ("[hush]", "neverstop"),
             ("{notification: hush}", "neverstop.notification"),
+            ("{allow_http: hush}", "neverstop.allow_http"),
+            ("{config_drive: 'true'}", "neverstop.config_drive"),
             ("{notifications: hush}", "neverstop.notifications"),
             (
                 "{notifications: {hosts: [mq], user: u, pass: hush}}",
@@ -488,6 +545,24 @@ mod tests {
             );
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn the_storage_below_a_cloud_is_told_as_it_stands_there() {
+        let (_dir, path) = folder(Some("clouds: {number: {neverstop: {storage: {key: hidden}}}}"));
+        let section = "project_id: p1, password: 12345}\n    neverstop: {config_drive: true, storage: {conf: /a.conf, pools: [v]}}";
+        let text = CLOUDS.replace("project_id: p1, password: 12345}", section);
+        std::fs::write(&path, text).unwrap();
+        let config = OpenStackConfig::from_clouds_yaml(Some(&path), "number").unwrap();
+        assert!(config.config_drive && !config.allow_http);
+        let storage = storage_below(Some(&path), "number").unwrap();
+        assert_eq!(
+            storage,
+            Some(serde_json::json!({"conf": "/a.conf", "pools": ["v"], "key": "hidden"}))
+        );
+        assert_eq!(storage_below(Some(&path), "app").unwrap(), None);
+        let error = storage_below(Some(&path), "none").unwrap_err();
+        assert_eq!(error.code(), "clouds_yaml.cloud");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod session;
 mod testing;
 mod volume;
 
+pub use clouds_yaml::storage_below;
 pub use config::{Auth, Domain, Interface, OpenStackConfig, Project, Timing};
 pub use connector::OpenStackConnector;
 pub use notices::NotificationConfig;

@@ -24,7 +24,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::clouds::clouds_yaml;
+    use crate::clouds::{clouds_yaml, storage_yaml};
     #[pymodule_export]
     use crate::conformance::Suite;
     #[pymodule_export]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import neverstop
 import pytest
-from neverstop import Secret, ceph, openstack
+from neverstop import Secret, ceph, openstack, site
 
 CLOUDS = """
 clouds:
@@ -102,6 +102,33 @@ def test_cl_08_ceph_by_its_own_files(tmp_path: Path) -> None:
     with pytest.raises(neverstop.InvalidError) as caught:
         ceph(conf, user="dr", pools=["volumes"], site_name="seoul")
     assert "horse" not in str(caught.value) and caught.value.__cause__ is None
+
+
+def test_cl_08_a_cloud_and_the_storage_under_it_by_one_name(tmp_path: Path) -> None:
+    conf = tmp_path / "a.conf"
+    conf.write_text("[global]\nmon_host = 10.0.0.1\n")
+    (tmp_path / "a.client.neverstop.keyring").write_text("[client.neverstop]\nkey = AQ==\n")
+
+    def told(section: str) -> neverstop.Connection:
+        (tmp_path / "clouds.yaml").write_text(CLOUDS.replace("username: anna", "username: anna, password: horse-17") + section)
+        return site("seoul")
+
+    connection = told(f"    neverstop: {{allow_http: true, storage: {{conf: {conf}, pools: [volumes, fast/a]}}}}\n")
+    assert connection.cloud == openstack("seoul") and connection.cloud.settings["allow_http"] == "true"
+    assert connection.storage == ceph(conf, user="neverstop", pools=["volumes", "fast/a"], site_name="seoul")
+    # Nothing said: the file of the cloud's name.
+    with pytest.raises(neverstop.NotFoundError) as missing:
+        told("")
+    assert missing.value.field == "conf" and missing.value.context["file"] == "/etc/ceph/seoul.conf"
+    for storage, field in [
+        ("horse-18", "neverstop.storage"),
+        ("{key: horse-18}", "neverstop.storage.key"),
+        ("{pools: horse-18}", "neverstop.storage.pools"),
+        ("{user: [horse-18]}", "neverstop.storage.user"),
+    ]:
+        with pytest.raises(neverstop.InvalidError) as caught:
+            told(f"    neverstop: {{storage: {storage}}}\n")
+        assert caught.value.field == field and caught.value.remedy and "horse" not in repr(caught.value)
 
 
 def test_the_engine_takes_such_a_connection() -> None:

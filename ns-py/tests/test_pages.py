@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import neverstop
@@ -25,8 +26,14 @@ def blocks(page: Path) -> list[str]:
 @pytest.mark.parametrize("code", [pytest.param(code, id=f"README-{n}") for n, code in enumerate(blocks(ROOM / "README.md"))])
 def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["example"])
     exec(compile(code, "example", "exec"), {"__name__": "example"})
     assert capsys.readouterr().out
+
+
+def test_the_script_of_the_first_page_is_the_example() -> None:
+    _, script = (ROOM / "examples" / "drill.py").read_text().split("\n\n", 1)
+    assert blocks(ROOM / "README.md")[0] == script
 
 
 def test_there_is_a_page_for_every_task() -> None:

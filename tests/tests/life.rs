@@ -139,6 +139,60 @@ async fn disaster_needs_an_operators_right_and_fences_the_source() {
     );
 }
 
+/// SM-57: an engine dies with its rollback's copies asked for anew. The next one finds them thrown away already, and that is well.
+#[tokio::test]
+async fn a_rollback_goes_on_while_its_copies_are_made_again() {
+    for mode in [ReplicationMode::Snapshot, ReplicationMode::Journal] {
+        let (mut world, group, plan) = World::of(mode, 1).await;
+        world.engine.start().await.unwrap();
+        world.sim.isolate("a");
+        let mut request = JobRequest::failover(group, plan);
+        request.force = Some(ForceRight {
+            operator: "anna".into(),
+            reason: "cut off".into(),
+            accepts_data_loss: true,
+            without_fence: false,
+        });
+        let job = world.session().jobs().create(request).await.unwrap();
+        world.succeeded(&job).await;
+        world.sim.revive("a");
+        let images = |world: &World| world.sim.dump("b").images.len();
+        let before = images(&world);
+        let hang = Fault::new("b", Part::Storage, Effect::DoneThenHang).verb("resync");
+        world.sim.faults().inject(hang.times(9));
+        let rollback = OperationRequest {
+            reason: "it is back".into(),
+            ..OperationRequest::default()
+        };
+        let session = world.session();
+        let asked = session.jobs().operate(&job, JobOperation::Rollback, rollback).await;
+        asked.unwrap();
+        for _ in 0..900 {
+            if images(&world) < before {
+                break;
+            }
+            world.clock.sleep(Duration::from_secs(1)).await;
+        }
+        assert!(images(&world) < before, "{mode:?}: no copy was thrown away");
+        world.sim.faults().clear();
+        world.restart().await;
+        let ended = world.session().jobs().wait(&job).await.unwrap();
+        let view = world.session().jobs().view(&job).await.unwrap();
+        assert_eq!(
+            ended.state,
+            JobState::Finished,
+            "{mode:?}: {:#?}",
+            life_kit::failures(&view)
+        );
+        world.clock.sleep(Duration::from_secs(300)).await;
+        assert_eq!(images(&world), before, "{mode:?}: the copies are there again");
+        world
+            .sim
+            .heartbeat("a", &world.sample.servers[0].id)
+            .expect("the Source runs");
+    }
+}
+
 /// LIM-07, SM-50, SM-51, SM-68: what a rollback could not remove is told when it is ignored, and listed in the report: all of it.
 #[tokio::test]
 async fn what_a_rollback_leaves_is_listed() {

@@ -286,8 +286,16 @@ impl Attempt {
                         .with_remedy("bring the other side back as primary first"));
                     }
                 }
-                let image = self.image(storage, image).await?;
-                storage.resync(&image, self.decision()?).await?;
+                let decision = self.decision()?;
+                let asked = async {
+                    let image = self.image(storage, image).await?;
+                    storage.resync(&image, decision).await
+                };
+                match asked.await {
+                    // Thrown away already, by an engine that died before it could say so: it is made again by itself.
+                    Err(e) if e.kind() == ErrorKind::NotFound && matches!(image, ImageRef::Replica(_)) => {}
+                    asked => asked?,
+                }
                 Ok(nothing)
             }
             Action::Rename { side, image, name } => {

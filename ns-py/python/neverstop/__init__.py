@@ -11,7 +11,7 @@ your own is a :class:`CloudProvider` or :class:`StorageProvider`; ``neverstop.co
 """
 
 from . import aio, exceptions, model, sim
-from ._connections import ceph, openstack
+from ._connections import ceph, openstack, site
 from ._ports import CloudProvider, StorageProvider
 from ._query import containing, where
 from ._session import Engine, Session, connect
@@ -37,6 +37,7 @@ __all__ = [
     "model",
     "openstack",
     "sim",
+    "site",
     "where",
 ]
 __all__ += exceptions.__all__

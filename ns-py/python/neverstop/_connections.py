@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from . import _native
 from ._values import Secret
 from .exceptions import InvalidError, NotFoundError
-from .model import HalfConnection
+from .model import Connection, HalfConnection
 
 _AUTH = (
     "auth_url",
@@ -156,6 +157,53 @@ def _key(conf: Path, said: Mapping[str, Mapping[str, str]], user: str, given: st
             f"the file has no key of client.{user}", code="python.ceph", field=field, context={"file": str(place)}
         )
     return key
+
+
+_BELOW = ("admin_keyring", "admin_user", "conf", "keyring", "pools", "site_name", "user")
+
+
+def site(cloud: str, *, file: str | os.PathLike[str] | None = None) -> Connection:
+    """How to connect to a cloud of ``clouds.yaml`` and the Ceph cluster under it, from the name alone.
+
+    What ``ceph()`` needs may stand in the cloud's section, below a name that OpenStack's own tools pass over::
+
+        clouds:
+          seoul:
+            auth: {...}
+            neverstop:
+              storage: {conf: /etc/ceph/seoul.conf, user: neverstop, pools: [volumes], site_name: seoul}
+
+    These are also what counts where it does not say so: ``conf`` is of the cloud's name, and so is ``site_name``.
+
+    Args:
+        cloud: a name in ``clouds.yaml``.
+        file: the ``clouds.yaml``, as ``openstack()`` has it.
+
+    Raises:
+        ``NotFoundError``, ``InvalidError``: those of ``openstack()`` and ``ceph()``, naming the field.
+    """
+    told = json.loads(_native.storage_yaml(cloud, None if file is None else os.fspath(file)))
+    given = _below({} if told is None else told)
+    defaults = {"conf": f"/etc/ceph/{cloud}.conf", "user": "neverstop", "pools": ["volumes"], "site_name": cloud}
+    return Connection(cloud=openstack(cloud, file=file), storage=ceph(**{**defaults, **given}))
+
+
+def _below(told: Any) -> dict[str, Any]:
+    """What a cloud's section says of its storage. What it says is not quoted: it may be a secret in the wrong place."""
+
+    def wrong(field: str, message: str, remedy: str) -> InvalidError:
+        return InvalidError(message, code="python.site", field=field, remedy=remedy)
+
+    if not isinstance(told, dict):
+        raise wrong("neverstop.storage", "the section has the wrong form", "write it as names and values")
+    for name, value in told.items():
+        field = f"neverstop.storage.{name}"
+        if name not in _BELOW:
+            raise wrong(field, "there is no such setting", f"use one of {', '.join(_BELOW)}")
+        good = isinstance(value, list) and all(isinstance(v, str) for v in value) if name == "pools" else isinstance(value, str)
+        if not good:
+            raise wrong(field, "the value has the wrong form", "write pools as a list of texts, everything else as a text")
+    return told
 
 
 def _ini(place: Path, field: str) -> dict[str, dict[str, str]]:

@@ -20,10 +20,14 @@ class World:
     >>> world = World()
     >>> len(world.sample_group(3))
     3
+
+    With ``servers``, it has such a group from the beginning.
     """
 
-    def __init__(self, seed: int = 1, *, still: bool = False) -> None:
+    def __init__(self, seed: int = 1, *, servers: int = 0, still: bool = False) -> None:
         self._native = _native.SimWorld(seed, still)
+        if servers:
+            self.sample_group(servers)
 
     def sample_group(self, servers: int = 3) -> tuple[CloudId, ...]:
         """Makes running servers with networks and volumes on site ``a``; gives their ids."""

@@ -52,6 +52,14 @@ fn clouds_yaml(state: &State) -> Result<String> {
                  user_domain_name: Default\n      project_domain_name: Default\n",
                 cloud.endpoint(Api::Identity)
             )?;
+            if name == cloud.name() {
+                write!(
+                    text,
+                    "    neverstop:\n      allow_http: true\n      storage: {{conf: {}, site_name: {}}}\n",
+                    state.ceph_conf(cloud.site).display(),
+                    cloud.site.name()
+                )?;
+            }
             if name == listens {
                 write!(
                     text,
