@@ -603,6 +603,8 @@ def read_verbs() -> list[Verb]:
             while not signature.rstrip().endswith("{"):
                 end += 1
                 signature += " " + lines[end].strip()
+            if "impl FnOnce(" in signature:
+                continue  # spares a copy, in Rust; its other form does the same
             match = re.fullmatch(
                 r"    pub (async )?fn (\w+)(?:<T: InventoryKind>)?\(\s*&self(?:, )?(.*?),?\s*\) -> (.+) \{", signature
             )

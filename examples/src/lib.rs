@@ -78,9 +78,10 @@ pub fn show(told: &Explanation) {
         println!("  {fact}");
     }
     for loss in &told.loss {
-        let seconds = loss.lost_seconds.map_or("not known".to_owned(), |s| format!("{s} s"));
-        let bytes = loss.lost_bytes.map_or("not known".to_owned(), |b| format!("{b} bytes"));
-        println!("  volume {}: lost are {seconds}, {bytes}", loss.volume_id);
+        let unknown = || "how much is not known".to_owned();
+        let since = loss.lost_seconds.map_or_else(unknown, |s| format!("the last {s} s"));
+        let bytes = loss.lost_bytes.map_or(String::new(), |b| format!(", {b} bytes"));
+        println!("  volume {} would lack writes: {since}{bytes}", loss.volume_id);
     }
     let duration = &told.duration;
     match (&duration.total, duration.critical_path.as_slice()) {

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
 
 import neverstop
 import pytest
+from neverstop import Secret, sim
+from neverstop._ports import NativeStorageProvider
 
 RUNS = int(os.environ.get("NEVERSTOP_RUNS", "40"))
 
@@ -33,22 +40,54 @@ def test_threads_share_a_session() -> None:
         assert sorted(g.name for g in dr.user_groups.list(neverstop.where(limit=7))) == sorted(made)
 
 
-def test_the_lock_is_let_go_of_while_somebody_waits() -> None:
-    with neverstop.connect() as dr:
-        stream = dr._native.stream("events.watch", b'{"place": "00000000000000000000"}')
-        ended = threading.Event()
+WORLD = sim.World()
 
-        def wait() -> None:
-            with pytest.raises(TimeoutError):
-                stream.next(timeout=1.0)
-            ended.set()
 
-        waiting = threading.Thread(target=wait)
-        waiting.start()
+class Slow(NativeStorageProvider):
+    """Says after half a second that it is too slow."""
+
+    kind = "slow"
+
+    @classmethod
+    async def connect(cls, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> Self:
+        return cls(WORLD._native.storage("a"))
+
+    async def check(self) -> neverstop.StorageReport:
+        await asyncio.sleep(0.5)
+        raise neverstop.UnavailableError("too slow", code="slow")
+
+
+def a_stream(dr: neverstop.Session, _: Path) -> None:
+    stream = dr._native.stream("events.watch", b'{"place": "00000000000000000000"}')
+    with pytest.raises(TimeoutError):
+        stream.next(timeout=0.5)
+
+
+def a_verb(dr: neverstop.Session, _: Path) -> None:
+    half = neverstop.HalfConnection(kind="slow", settings={}, secrets={})
+    with pytest.raises(neverstop.UnavailableError):
+        dr.clusters.connect_and_check(neverstop.Connection(cloud=WORLD.connection("a").cloud, storage=half))
+
+
+def making_an_engine(_: neverstop.Session, folder: Path) -> None:
+    place = folder / "dr.db"
+    other = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(0.5, other.rollback).start()
+    neverstop.connect(f"sqlite:///{place}").close()
+    other.close()
+
+
+@pytest.mark.parametrize("blocking", [a_stream, a_verb, making_an_engine])
+def test_the_lock_is_let_go_of_while_somebody_waits(blocking: Callable[[neverstop.Session, Path], None], tmp_path: Path) -> None:
+    with neverstop.connect(world=WORLD, storages=[Slow]) as dr, ThreadPoolExecutor(1) as pool:
+        begun = time.monotonic()
+        waiting = pool.submit(blocking, dr, tmp_path)
         counted = 0
-        while not ended.is_set():
+        while not waiting.done():
             counted += 1
-        waiting.join()
+        waiting.result()
+        assert time.monotonic() - begun > 0.4
         # Holding the lock through the wait would leave a handful.
         assert counted > 10_000
 

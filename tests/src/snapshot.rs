@@ -32,9 +32,7 @@ impl Everything {
         }
         Ok(Self(lines))
     }
-}
 
-impl Everything {
     /// Without recovery points and their vault clones: a failover and its failback keep those that were made before it.
     #[must_use]
     pub fn without_points(&self) -> Self {
@@ -44,6 +42,16 @@ impl Everything {
         };
         let vault = |l: &String| l.contains("neverstop-base");
         Self(self.0.iter().filter(|l| !vault(l)).map(line).collect())
+    }
+
+    /// As if no image had a parent: an image is flattened when it is protected for the first time, and stays so.
+    #[must_use]
+    pub fn flattened(&self) -> Self {
+        let line = |l: &String| match l.split_once(" parent=") {
+            Some((image, rest)) => format!("{image} parent=null {}", rest.split_once(' ').map_or("", |r| r.1)),
+            None => l.clone(),
+        };
+        Self(self.0.iter().map(line).collect())
     }
 }
 

@@ -30,9 +30,9 @@ def _explanation(told: Explanation) -> str:
     lines += [f"  {step.effect:<8} {step.sentence}" for step in told.steps]
     lines += [f"  {fact}" for fact in told.evidence]
     for loss in told.loss:
-        seconds = "not known" if loss.lost_seconds is None else f"{loss.lost_seconds} s"
-        size = "not known" if loss.lost_bytes is None else f"{loss.lost_bytes} bytes"
-        lines.append(f"  volume {loss.volume_id}: lost are {seconds}, {size}")
+        since = "how much is not known" if loss.lost_seconds is None else f"the last {loss.lost_seconds} s"
+        size = "" if loss.lost_bytes is None else f", {loss.lost_bytes} bytes"
+        lines.append(f"  volume {loss.volume_id} would lack writes: {since}{size}")
     total = told.duration.total
     if total is not None:
         low, middle, high = (round(ms / 1000) for ms in (total.low_ms, total.expected_ms, total.high_ms))

@@ -4,6 +4,7 @@
 //! Needs a fresh lab (`cargo xtask lab purge && cargo xtask lab up`): the last part kills site A for good.
 #![cfg(feature = "lab")]
 
+mod by_python;
 mod by_schedule;
 
 use anyhow::{Context, Result, ensure};
@@ -126,15 +127,20 @@ impl Run {
 
     /// Nothing is left behind: both sites become as they were.
     async fn as_before(&self, before: &Everything, what: &str) -> Result<()> {
+        self.as_before_but(before, what, Everything::clone).await
+    }
+
+    /// The same but for what `seen` leaves out.
+    async fn as_before_but(&self, before: &Everything, what: &str, seen: fn(&Everything) -> Everything) -> Result<()> {
+        let before = seen(before);
         let mut last = Vec::new();
         let settled = wait_for(what, Duration::from_secs(120), || async {
-            let now = self.everything().await?;
-            let difference = difference(before, &now);
+            let difference = difference(&before, &seen(&self.everything().await?));
             Ok(difference.is_empty().then_some(()))
         })
         .await;
         if settled.is_err() {
-            last = difference(before, &self.everything().await?);
+            last = difference(&before, &seen(&self.everything().await?));
         }
         ensure!(settled.is_ok(), "{what} left a difference:\n{}", last.join("\n"));
         self.say(&format!("{what}: no difference"));
@@ -211,6 +217,8 @@ async fn life(run: &mut Run) -> Result<()> {
     };
     let first = guest_a.booted().await?;
     run.say(&format!("source runs at {}: {first}", group.address));
+
+    by_python::drill(run, &group.names).await?;
 
     let mut protect = vec!["protect", "--group", "e2e-group", "--tenant", "e2e-recovered"];
     group.names.iter().for_each(|n| protect.extend(["--instance", n]));
