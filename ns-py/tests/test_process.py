@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Self
 
 import neverstop
@@ -57,32 +56,31 @@ class Slow(NativeStorageProvider):
         raise neverstop.UnavailableError("too slow", code="slow")
 
 
-def a_stream(dr: neverstop.Session, _: Path) -> None:
+def a_stream(dr: neverstop.Session) -> None:
     stream = dr._native.stream("events.watch", b'{"place": "00000000000000000000"}')
     with pytest.raises(TimeoutError):
         stream.next(timeout=0.5)
 
 
-def a_verb(dr: neverstop.Session, _: Path) -> None:
+def a_verb(dr: neverstop.Session) -> None:
     half = neverstop.HalfConnection(kind="slow", settings={}, secrets={})
     with pytest.raises(neverstop.UnavailableError):
         dr.clusters.connect_and_check(neverstop.Connection(cloud=WORLD.connection("a").cloud, storage=half))
 
 
-def making_an_engine(_: neverstop.Session, folder: Path) -> None:
-    place = folder / "dr.db"
-    other = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN EXCLUSIVE")
-    threading.Timer(0.5, other.rollback).start()
-    neverstop.connect(f"sqlite:///{place}").close()
-    other.close()
+def making_an_engine(_: neverstop.Session) -> None:
+    # A database that takes its time to say nothing.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Timer(0.5, server.close).start()
+        with pytest.raises(neverstop.NeverStopError):
+            neverstop.connect(f"postgresql://anna@127.0.0.1:{server.getsockname()[1]}/dr")
 
 
 @pytest.mark.parametrize("blocking", [a_stream, a_verb, making_an_engine])
-def test_the_lock_is_let_go_of_while_somebody_waits(blocking: Callable[[neverstop.Session, Path], None], tmp_path: Path) -> None:
+def test_the_lock_is_let_go_of_while_somebody_waits(blocking: Callable[[neverstop.Session], None]) -> None:
     with neverstop.connect(world=WORLD, storages=[Slow]) as dr, ThreadPoolExecutor(1) as pool:
         begun = time.monotonic()
-        waiting = pool.submit(blocking, dr, tmp_path)
+        waiting = pool.submit(blocking, dr)
         counted = 0
         while not waiting.done():
             counted += 1
