@@ -2,7 +2,7 @@
 //!
 //! It is small and untyped: requests come in and answers go out as JSON, by the names of the Rust face ([`face`]). What people see
 //! — classes, types, help — is Python, in `python/neverstop`. Here live what Python cannot do: the runtime that the engine runs on
-//! ([`runtime`]), waiting without the interpreter's lock, making an engine ([`engine`]), and the engine calling providers that are written in Python
+//! ([`runtime`]), what the engine says for `logging` ([`log`]), waiting without the interpreter's lock, making an engine ([`engine`]), and the engine calling providers that are written in Python
 //! ([`provider`]).
 
 mod clouds;
@@ -10,6 +10,7 @@ mod conformance;
 mod engine;
 mod error;
 mod face;
+mod log;
 mod ports;
 mod provider;
 mod runtime;
@@ -31,6 +32,8 @@ mod _native {
     use crate::engine::{Engine, Providers, Session, open};
     #[pymodule_export]
     use crate::face::verbs;
+    #[pymodule_export]
+    use crate::log::{log_end, log_lines};
     #[pymodule_export]
     use crate::ports::Provider;
     #[pymodule_export]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import getpass
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from . import _native
+from . import _logs, _native
 from ._values import dumps
 from .exceptions import InvalidError, JobFailedError
 from .model import Actor, HalfConnection, JobState, JobSummary, JobView, Query, ResultCode, TaskStatus, UserRole
 
 if TYPE_CHECKING:
+    from ._providers import Connector
     from .sim import World
+
+Given: TypeAlias = "list[tuple[str, bytes, Connector]]"
+"""Classes of providers as the native half takes them."""
 
 
 def next_page(query: Query, after: str | None) -> Query:
@@ -51,15 +55,21 @@ def config(
     return dumps(given)
 
 
-def half(connection: HalfConnection) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-    """One half of a connection as the native half takes it."""
-    secrets = [(name, text if isinstance(text, str) else text.reveal()) for name, text in connection.secrets.items()]
-    return connection.kind, list(connection.settings.items()), secrets
+def opened(given: bytes, world: World | None, brought: tuple[Given, Given]) -> _native.Engine:
+    """Makes an engine, and lets it be heard."""
+    _logs.start()
+    return _native.open(given, world_of(world), *brought)
 
 
 def world_of(world: World | None) -> _native.SimWorld | None:
     """The native half of a world."""
     return None if world is None else world._native
+
+
+def half(connection: HalfConnection) -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+    """One half of a connection as the native half takes it."""
+    secrets = [(name, text if isinstance(text, str) else text.reveal()) for name, text in connection.secrets.items()]
+    return connection.kind, list(connection.settings.items()), secrets
 
 
 def failure(summary: JobSummary, view: JobView) -> JobFailedError:

@@ -8,11 +8,11 @@ import os
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
-from . import _native, _providers
+from . import _logs, _native, _providers
 from ._areas import Areas
-from ._calls import actor_of, config, half, no_hurry, world_of
+from ._calls import Given, actor_of, config, half, no_hurry, opened
 from ._ports import CloudProvider, StorageProvider
 from ._sync import Job
 from ._values import Secret, dumps, loads, to_json
@@ -183,7 +183,7 @@ def connect(
         ``InvalidError`` for what cannot be used, naming the argument; ``UnavailableError``, ``DeniedError``, ``CorruptError`` of the store.
     """
     given = config(store, None if keys is None else os.fspath(keys), node, support_contact, reach_fixed_ips, settings)
-    engine = Engine(_native.open(given, world_of(world), *brought(clouds, storages)))
+    engine = Engine(opened(given, world, brought(clouds, storages)))
     try:
         session = engine.session(actor)
         if start:
@@ -192,9 +192,6 @@ def connect(
         engine.close()
         raise
     return session
-
-
-Given: TypeAlias = "list[tuple[str, bytes, _providers.Connector]]"
 
 
 def brought(clouds: Iterable[type[CloudProvider]], storages: Iterable[type[StorageProvider]]) -> tuple[Given, Given]:
@@ -211,6 +208,7 @@ def _close_all() -> None:
     for engine in list(OPEN):
         with contextlib.suppress(NeverStopError):
             engine.close(1.0)
+    _logs.stop()
     _native.stop()
     _providers.stop()
 

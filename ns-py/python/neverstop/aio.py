@@ -16,8 +16,8 @@ from . import _native
 from ._aio import AsyncJob as Job
 from ._aio import soon
 from ._aio_areas import AsyncAreas
-from ._calls import config, half, world_of
-from ._session import CLOSE_LIMIT, OPEN, Given, brought, dumps_actor
+from ._calls import Given, config, half, opened
+from ._session import CLOSE_LIMIT, OPEN, brought, dumps_actor
 from ._session import Engine as _Engine
 from ._values import Secret, dumps, loads
 from .model import Actor, Connection, Login
@@ -163,7 +163,7 @@ class Connecting:
         self._made: Session | None = None
 
     async def _make(self) -> Session:
-        engine = Engine(await asyncio.to_thread(_native.open, self._given, world_of(self._world), *self._providers))
+        engine = Engine(await asyncio.to_thread(opened, self._given, self._world, self._providers))
         try:
             session = engine.session(self._actor)
             if self._start:
