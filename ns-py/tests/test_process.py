@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ import pytest
 from neverstop import Secret, sim
 from neverstop._ports import NativeStorageProvider
 
-RUNS = int(os.environ.get("NEVERSTOP_RUNS", "40"))
+RUNS = int(os.environ.get("NEVERSTOP_RUNS", "1000"))
 
 
 def run(script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -183,5 +184,5 @@ def test_the_interpreter_goes_without_a_crash(ending: str) -> None:
         return done.returncode, done.stderr if ending not in ("a thread waits", "a provider works") else ""
 
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(once, range(max(1, RUNS // len(ENDINGS)))))
+        found = set(pool.map(once, range(math.ceil(RUNS / len(ENDINGS)))))
     assert found == {(0, "")}
