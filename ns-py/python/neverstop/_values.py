@@ -211,12 +211,15 @@ def _spelt(name: str) -> str:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_quote = json.encoder.encode_basestring
 _decode = json.JSONDecoder().raw_decode
 
 
 def dumps(arguments: Mapping[str, object]) -> bytes:
     """Arguments as the native half takes them."""
-    return _encode({k: to_json(v) for k, v in arguments.items()}).encode()
+    # Most are ids: a text by itself is written at a quarter of the cost.
+    parts = [f'"{name}":{_quote(value) if type(value) is str else _encode(to_json(value))}' for name, value in arguments.items()]
+    return f"{{{','.join(parts)}}}".encode()
 
 
 def loads(answer: bytes, of: Any) -> Any:
