@@ -46,6 +46,26 @@ def test_a_value_is_frozen_and_pickles(site: Site) -> None:
     assert "seoul" in repr(site.source) and "<td" in site.source._repr_html_()
 
 
+def test_a_notebook_shows_tables(site: Site) -> None:
+    group, plan = site.protect()
+    drill = site.dr.jobs.create(neverstop.JobRequest.drill(group, plan))
+    drill.wait(check=True)
+    # As it stands now, asked when it is shown.
+    assert drill._repr_html_() == drill.get()._repr_html_() and "completed" in drill._repr_html_()
+    drill.rollback("test")
+    drill.wait()
+    report = drill.report()._repr_html_()
+    # A row for each instance, with its name as it is; what is much is folded.
+    assert all(f">web-{n}</td>" in report for n in (1, 2, 3)) and "<details><summary>" in report
+    told = site.dr.jobs.explain(neverstop.JobRequest.drill(group, plan))._repr_html_()
+    assert "<th>sentence</th>" in told and "entries</summary>" in told
+    listing = site.dr.inventory.list(neverstop.Instance, site.source).page()
+    assert "<th>name</th>" in listing._repr_html_()
+    odd = neverstop.Listing(items=tuple(neverstop.ClusterRequest(name="<b>", owner_group_id="o") for _ in range(150)), total=150)
+    assert "<b>" not in odd._repr_html_() and "&lt;b&gt;" in odd._repr_html_() and "and 50 more" in odd._repr_html_()
+    assert neverstop.Listing(items=(), total=0)._repr_html_() == ""
+
+
 def test_alternatives_are_told_apart() -> None:
     for value, plain in (
         (neverstop.SyncStateInit(), {"state": "init"}),

@@ -117,6 +117,10 @@ class Job:
     def __repr__(self) -> str:
         return f"Job({self.id!r})"
 
+    def _repr_html_(self) -> str:
+        """How it stands, for notebooks."""
+        return self.get()._repr_html_()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import html
 import json
 import types
 import typing
@@ -98,11 +97,9 @@ class Value:
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td style='text-align:left'>{html.escape(_brief(value))}</td></tr>"
-            for name, value in _differing(self)
-        )
-        return f"<table><caption>{html.escape(type(self).__name__)}</caption>{rows}</table>"
+        from . import _html
+
+        return _html.of(self)
 
 
 def _differing(value: Any) -> Iterator[tuple[str, Any]]:
@@ -145,6 +142,12 @@ class Listing(Generic[T]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from . import _html
+
+        return _html.of(self)
 
 
 def to_json(value: object) -> Any:
