@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -42,6 +43,8 @@ def test_status_and_plan(site: Site, run: Any) -> None:
         site.dr.clusters.probe(site.target)
     code, out, _ = run("--json", "plan", "check", plan.id)
     assert (code, json.loads(out)["status"]) == (3, "critical")
+    code, out, _ = run("plan", "check", "shop", "--json")
+    assert (code, json.loads(out)["status"]) == (3, "critical")
     code, out, _ = run("status")
     assert code == 3 and "worst finding: critical" in out
 
@@ -59,6 +62,7 @@ def test_a_drill(site: Site, run: Any) -> None:
     code, out, _ = run("watch", job)
     assert code == 0 and "running -> completed" in out and "reporting -> finished" in out
     assert len(run("watch", job, "--position", "100")[1].splitlines()) < len(out.splitlines())
+    assert run("watch", "shop") == (0, out, "")
 
 
 def test_a_drill_that_is_kept_and_the_report(site: Site, run: Any, tmp_path: Path) -> None:
@@ -70,6 +74,7 @@ def test_a_drill_that_is_kept_and_the_report(site: Site, run: Any, tmp_path: Pat
     page = tmp_path / "report.html"
     code, out, _ = run("report", job.id, "--html", str(page))
     assert code == 0 and "web-1: success" in out and page.read_text().startswith("<!")
+    assert run("report", "shop")[:2] == (0, out)
 
 
 def test_a_failover_is_typed_in(site: Site, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,14 +101,29 @@ def test_a_failover_is_typed_in(site: Site, run: Any, monkeypatch: pytest.Monkey
 def test_errors_and_exit_codes(site: Site, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = run("drill", "nothing")
     assert (code, out) == (1, "") and "0 groups are called nothing" in err
+    code, out, err = run("watch", "nothing")
+    assert (code, out) == (1, "") and "nothing" in err
     code, _, err = run("--json", "report", "nothing")
     assert code == 1 and json.loads(err)["error"]["kind"] == "not_found"
     site.protect()
+    code, _, err = run("report", "shop")
+    assert code == 1 and "neither a drill nor a failover" in err
     assert run("failover", "shop", "--yes", "shop", "--timeout", "0")[0] == 5
     monkeypatch.delenv("NEVERSTOP_STORE")
     with pytest.raises(SystemExit) as ended:
         run("status")
     assert ended.value.code == 2
+
+
+def test_what_only_looks_is_connected_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, store = neverstop.sim.World(servers=1), f"sqlite:///{tmp_path}/dr.db"
+    with neverstop.connect(store, world=world) as dr:
+        dr.clusters.add(neverstop.ClusterRequest(name="seoul", owner_group_id="ops"), world.connection("a"))
+    monkeypatch.setattr(_cli, "connect", functools.partial(neverstop.connect, world=world))
+    assert _cli.main(["status", "--store", store]) == 0
+    assert "cluster seoul: cloud answers, storage answers" in capsys.readouterr().out
 
 
 def test_it_is_a_program(tmp_path: Path) -> None:

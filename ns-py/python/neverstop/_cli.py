@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _values
+from ._query import where
 from ._session import Session, connect
 from ._sync import Job
 from .exceptions import JobFailedError, NeverStopError, NotFoundError, WaitTimeoutError
@@ -36,6 +37,7 @@ from .model import (
     ProtectionGroup,
     RecoveryPlan,
     TaskResultFailed,
+    WorkRecovery,
 )
 
 DONE, FAILED, USAGE, NOT_WELL, NOT_CONFIRMED, LATE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -87,22 +89,26 @@ def _parser() -> argparse.ArgumentParser:
         epilog=(__doc__ or "").split("\n\n", 1)[1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", default=os.environ.get("NEVERSTOP_STORE"), help="sqlite:///FILE or postgresql://…")
-    parser.add_argument("--keys", default=os.environ.get("NEVERSTOP_KEYS"), help="the file with the keys of stored connections")
-    parser.add_argument("--actor", help="who acts; you when nobody is named")
-    parser.add_argument("--node", default=f"cli-{os.getpid()}", help="the name of this engine among those on the store")
-    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    # Before the command or after it: there they count when they are given.
+    everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    for options in (parser, everywhere):
+        options.add_argument("--store", help="sqlite:///FILE or postgresql://…")
+        options.add_argument("--keys", help="the file with the keys of stored connections")
+        options.add_argument("--actor", help="who acts; you when nobody is named")
+        options.add_argument("--node", help="the name of this engine among those on the store")
+        options.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.set_defaults(store=os.environ.get("NEVERSTOP_STORE"), keys=os.environ.get("NEVERSTOP_KEYS"), node=f"cli-{os.getpid()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[Session, Any], int], about: str, start: bool = False) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=about, description=about)
+        made = commands.add_parser(name, help=about, description=about, parents=[everywhere])
         made.set_defaults(run=run, start=start)
         return made
 
     command("status", _status, "clusters, groups and jobs, and what is not well")
     plan = command("plan", _plan, "whether a plan is ready")
     plan.add_argument("action", choices=["check"])
-    plan.add_argument("plan", help="id or name")
+    plan.add_argument("plan", help="its id or name, or its group's")
     drill = command("drill", _drill, "rehearses a recovery in networks of its own, then cleans up", start=True)
     drill.add_argument("--keep", action="store_true", help="leave it for a look; roll it back later")
     failover = command("failover", _failover, "recovers on the other cloud", start=True)
@@ -112,16 +118,17 @@ def _parser() -> argparse.ArgumentParser:
         recovery.add_argument("group", help="id or name")
         recovery.add_argument("--dry-run", action="store_true", help="only tell what would be done and lost")
         recovery.add_argument("--timeout", type=float, help="seconds to wait for the job")
-    for name in ("confirm", "rollback"):
-        end = command(name, _end, f"{name}s a job whose recovery has ended", start=True)
-        end.add_argument("job")
+    whose = "its id, or a group's id or name for the newest recovery"
+    for name, does in (("confirm", "confirms"), ("rollback", "rolls back")):
+        end = command(name, _end, f"{does} a job whose recovery has ended", start=True)
+        end.add_argument("job", help=whose)
         end.add_argument("--reason", required=True, help="kept with the decision")
         end.add_argument("--timeout", type=float, help="seconds to wait for the job")
     watch = command("watch", _watch, "what happens to a job, as it happens")
-    watch.add_argument("job")
+    watch.add_argument("job", help=whose)
     watch.add_argument("--position", type=int, default=0, help="go on after this entry")
     report = command("report", _report, "the report of a finished job")
-    report.add_argument("job")
+    report.add_argument("job", help=whose)
     report.add_argument("--html", metavar="FILE", help="write it as a page")
     return _with_store(parser)
 
@@ -162,12 +169,34 @@ def _plan_of(dr: Session, group: ProtectionGroup) -> RecoveryPlan:
     return found
 
 
+def _job(dr: Session, named: str) -> Job:
+    """A job by its id, or the newest recovery of a group."""
+    groups = [g for g in dr.protection_groups.list() if named in (g.id, g.name)]
+    if len(groups) != 1:
+        return dr.job(named)
+    jobs = dr.jobs.list(where(group_id=groups[0].id, sort="-created_at"))
+    found = next((job.id for job in jobs if isinstance(job.work, WorkRecovery)), None)
+    if found is None:
+        raise NotFoundError(
+            f"group {named} has had neither a drill nor a failover", code="cli.job", field="job", remedy="name a job by its id"
+        )
+    return dr.job(found)
+
+
+def _age(seconds: int) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} old"
+    return f"{seconds} s old"
+
+
 def _status(dr: Session, given: Any) -> int:
+    dr.engine.reconnect()
     health = dr.health.report()
     lines = [str(health)]
     lines += [f"cluster {c.name}: cloud {_answers(c.cloud_answers)}, storage {_answers(c.storage_answers)}" for c in health.clusters]
     for group in health.groups:
-        age = "none" if group.point_age_seconds is None else f"{group.point_age_seconds} s old"
+        age = "none" if group.point_age_seconds is None else _age(group.point_age_seconds)
         lines.append(f"group {group.name}: plan {group.plan_status or 'not known'}, newest recovery point {age}")
     lines += [str(j) for j in dr.jobs.list() if j.state.value.rsplit(".", 1)[-1] != "finished"]
     _show(given, health, "\n".join(lines))
@@ -179,9 +208,8 @@ def _answers(does: bool) -> str:
 
 
 def _plan(dr: Session, given: Any) -> int:
-    plan = next((p for p in dr.plans.list() if given.plan in (p.id, p.name)), None)
-    if plan is None:
-        raise NotFoundError(f"there is no plan {given.plan}", code="cli.plan", field="plan", remedy="see neverstop status")
+    dr.engine.reconnect()
+    plan = next((p for p in dr.plans.list() if given.plan in (p.id, p.name)), None) or _plan_of(dr, _group(dr, given.plan))
     assessment = dr.plans.assess(plan)
     _show(given, assessment)
     return DONE if assessment.status is PlanStatus.NORMAL else NOT_WELL
@@ -235,7 +263,7 @@ def _explain(dr: Session, given: Any, request: JobRequest) -> int:
 
 
 def _end(dr: Session, given: Any) -> int:
-    job = dr.job(given.job)
+    job = _job(dr, given.job)
     if given.command == "confirm":
         job.confirm(given.reason)
     else:
@@ -247,20 +275,25 @@ def _end(dr: Session, given: Any) -> int:
 
 
 def _watch(dr: Session, given: Any) -> int:
-    for entry in dr.job(given.job).watch(given.position):
+    job, told = _job(dr, given.job), False
+    for entry in job.watch(given.position):
+        told = True
         if given.json:
             _show(given, entry)
         elif line := _line(entry):
             print(line, flush=True)
+    if not told:
+        job.get()  # says so when there is none
     return DONE
 
 
 def _report(dr: Session, given: Any) -> int:
+    job = _job(dr, given.job)
     if given.html:
-        page = dr.reports.html(given.job)
+        page = dr.reports.html(job)
         with open(given.html, "w", encoding="utf-8") as file:
             file.write(page)
-    _show(given, dr.reports.get(given.job))
+    _show(given, job.report())
     return DONE
 
 

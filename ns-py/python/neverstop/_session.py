@@ -48,6 +48,10 @@ class Engine:
         answer: tuple[str, ...] = loads(self._native.call("engine.start", b"{}"), tuple[str, ...])
         return answer
 
+    def reconnect(self) -> None:
+        """Connects every cluster whose connection the engine keeps, as ``start`` does: for an engine that is only looked into."""
+        self._native.call("engine.reconnect", b"{}")
+
     def close(self, timeout: float = CLOSE_LIMIT) -> None:
         """Stops at the next safe place, and waits for that ``timeout`` seconds at most."""
         if not self.closed:
@@ -177,7 +181,8 @@ def connect(
         world: simulated clouds to reach.
         clouds: your own kinds of clouds, beside those that the package has; an engine on a store that knows clusters of them needs them too.
         storages: your own kinds of storage, likewise.
-        start: whether the engine runs jobs, watches and does what is due; without, it is only looked into.
+        start: whether the engine connects its clusters, runs jobs, watches and does what is due; without, it is only looked into
+            (``engine.reconnect()`` connects the clusters).
 
     Raises:
         ``InvalidError`` for what cannot be used, naming the argument; ``UnavailableError``, ``DeniedError``, ``CorruptError`` of the store.

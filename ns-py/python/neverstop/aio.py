@@ -55,6 +55,10 @@ class Engine:
         answer: tuple[str, ...] = loads(await self._call("engine.start", {}), tuple[str, ...])
         return answer
 
+    async def reconnect(self) -> None:
+        """Connects every cluster whose connection the engine keeps, as ``start`` does: for an engine that is only looked into."""
+        await self._call("engine.reconnect", {})
+
     async def close(self, timeout: float = CLOSE_LIMIT) -> None:
         """Stops at the next safe place, and waits for that ``timeout`` seconds at most."""
         if not self._engine.closed:

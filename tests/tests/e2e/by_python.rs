@@ -29,25 +29,28 @@ pub(super) async fn drill(run: &Run, instances: &[String]) -> Result<()> {
     let environment = folder.join("environment");
     said(Command::new(package.join("install.sh")).arg(&environment)).await?;
     run.say("the wheel is installed");
-    let python = environment.join("bin/python");
-    let script = |arguments: &[&str]| {
-        let mut command = Command::new(&python);
+    let of = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(environment.join("bin").join(program));
         command
             .args(arguments)
             .current_dir(&folder)
-            .env("OS_CLIENT_CONFIG_FILE", run.lab.clouds_yaml());
+            .env("OS_CLIENT_CONFIG_FILE", run.lab.clouds_yaml())
+            .env("NEVERSTOP_STORE", "sqlite:///dr.db");
         command
     };
     let example = package.join("examples/drill.py");
     let example = example.to_str().context("a path of no text")?;
     let (source, target) = (run.lab.cloud_name(SiteName::A), run.lab.cloud_name(SiteName::B));
-    let told = said(&mut script(&[example, &source, &target])).await?;
+    let told = said(&mut of("python", &[example, &source, &target])).await?;
     run.say(&format!("the first page's script:\n{told}"));
     for instance in instances {
         let line = format!("instance {instance}: success");
         ensure!(told.contains(&line), "the report does not say {line}");
     }
-    said(&mut script(&["-c", END])).await?;
+    let told = said(&mut of("neverstop", &["plan", "check", "shop"])).await?;
+    run.say(&format!("the command line: {told}"));
+    ensure!(told.contains("plan is normal"), "the plan is not normal");
+    said(&mut of("python", &["-c", END])).await?;
     // It is as large as all the rest.
     std::fs::remove_dir_all(&environment)?;
     run.as_before_but(&before, "a drill by Python", Everything::flattened)
