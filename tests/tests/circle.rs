@@ -419,7 +419,10 @@ async fn a_rollback_that_is_given_up_can_be_made_good() {
         let job = session.jobs().create(forced.clone()).await.unwrap();
         world.succeeded(&job).await;
         // The source does not answer while it is to become primary again.
-        let request = OperationRequest::default();
+        let request = OperationRequest {
+            reason: "it was a mistake".into(),
+            ..OperationRequest::default()
+        };
         session
             .jobs()
             .operate(&job, JobOperation::Rollback, request)

@@ -127,6 +127,16 @@ async fn a_source_that_runs_on_is_cut_off_before_the_promotion() {
         assert!(facts.iter().any(|f| f.contains("by its fence (counted)")), "{facts:?}");
         world.sim.revive("a");
         assert_eq!(writing(&world), 0, "a source that comes back stays cut off");
+        // OPEN-35: what was written on the Target is given up by somebody who says why.
+        for operation in [JobOperation::Rollback, JobOperation::CancelConfirm] {
+            let without = world
+                .session()
+                .jobs()
+                .operate(&job, operation, OperationRequest::default())
+                .await;
+            let refused = without.unwrap_err();
+            assert_eq!((refused.kind(), refused.field()), (ErrorKind::Invalid, Some("reason")));
+        }
         assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
         assert_eq!(writing(&world), 3);
         assert_eq!(fence.opened.load(Ordering::Relaxed), 1);

@@ -343,6 +343,9 @@ async fn pause_cancel_and_watch() {
         "a stream resumes exactly after the position it is given"
     );
     drop(watch);
+    let mut unknown = session.jobs().watch(&"nothing".into(), 0);
+    let error = futures::StreamExt::next(&mut unknown).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(world.operate(&job, JobOperation::Rollback).await, JobState::Finished);
     world.same(&before, "the cancelled drill");
 }

@@ -440,15 +440,23 @@ impl Jobs<'_> {
     /// }
     /// # Ok(()) }
     /// ```
+    ///
+    /// The first item is an error, `NotFound`, when there is no such job and was none.
     #[must_use]
     pub fn watch(&self, id: &JobId, from: u64) -> BoxStream<'static, Result<Entry>> {
         let (session, id) = (self.session.clone(), id.clone());
         let seen = async move {
-            // One that was deleted is told to its last entry, to those who see everything.
             match session.job(&id).await {
-                Err(e) if e.kind() != ErrorKind::NotFound || !session.sees_everything() => Err(e),
-                _ => Ok((session.inner, id)),
+                Ok(_) => {}
+                // One that was deleted is told to its last entry, to those who see everything.
+                Err(e) if e.kind() == ErrorKind::NotFound && session.sees_everything() => {
+                    if session.inner.store.journal(&id, 1, 1).await?.is_empty() {
+                        return Err(e);
+                    }
+                }
+                Err(e) => return Err(e),
             }
+            Ok((session.inner, id))
         };
         let told = move |(inner, id)| told(inner, id, from);
         stream::once(seen).map_ok(told).try_flatten().boxed()
@@ -572,7 +580,8 @@ impl Jobs<'_> {
     ///
     /// # Errors
     /// `Refused` naming operation and state when the state machine has no such transition (SM-64); for a confirm
-    /// `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25).
+    /// `approval.required` or `approval.rejected` where a second person has to approve it (SEC-25). `Invalid` for the rollback of a
+    /// forced failover without a reason.
     pub async fn operate(&self, id: &JobId, operation: JobOperation, request: OperationRequest) -> Result<JobSummary> {
         let notes = Notes::default();
         let act = Act::new(Area::Jobs, Verb::Update, format!("jobs.{operation}"), id);
@@ -580,6 +589,9 @@ impl Jobs<'_> {
             .change_noted(act, &notes, async {
                 let reason = match operation {
                     JobOperation::Confirm => self.confirm_reason(&notes, id, &request).await?,
+                    JobOperation::Rollback | JobOperation::CancelConfirm => {
+                        self.rollback_reason(id, request.reason).await?
+                    }
                     _ => request.reason,
                 };
                 let choice = Choice {
@@ -627,6 +639,20 @@ impl Jobs<'_> {
             }
             None => Ok(reason.clone()),
         }
+    }
+
+    /// Rolled back, a forced failover gives up what was written on the Target since: somebody has to say why, as for the promotion
+    /// itself (OPEN-35).
+    async fn rollback_reason(&self, id: &JobId, reason: String) -> Result<String> {
+        let job = self.get(id).await?;
+        let forced = job.work.recovery().is_some_and(|recovery| recovery.force.is_some());
+        if forced && reason.trim().is_empty() {
+            let message = "the rollback of a forced failover gives up what was written on the Target";
+            return Err(Error::new(ErrorKind::Invalid, "job.rollback_reason", message)
+                .with_field("reason")
+                .with_remedy("say why the writes are given up"));
+        }
+        Ok(reason)
     }
 
     /// Extends the wait for an operator's decision by minutes (SM-61 … SM-63).

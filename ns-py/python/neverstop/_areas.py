@@ -498,6 +498,8 @@ class JobsPart(Part):
         """What happens to a job, from a journal position on (0: from the beginning), until it has finished or no engine runs it any more.
         Works from every engine on the store: one that does not run the job asks the store every ``poll``. Resume with the position of the
         last entry seen. Dropping the stream stops the watching only.
+
+        The first item is an error, ``NotFoundError``, when there is no such job and was none.
         """
         return self._stream("jobs.watch", {"id": str(getattr(id, 'id', id)), "from": position}, Entry)
 
@@ -531,7 +533,8 @@ class JobsPart(Part):
 
         Raises:
             ``RefusedError`` naming operation and state when the state machine has no such transition (SM-64); for a confirm
-            ``approval.required`` or ``approval.rejected`` where a second person has to approve it (SEC-25).
+            ``approval.required`` or ``approval.rejected`` where a second person has to approve it (SEC-25). ``InvalidError`` for the
+            rollback of a forced failover without a reason.
         """
         answer: JobSummary = self._call("jobs.operate", {"id": str(getattr(id, 'id', id)), "operation": operation, "request": request or OperationRequest()}, JobSummary)
         return answer

@@ -275,15 +275,11 @@ def _end(dr: Session, given: Any) -> int:
 
 
 def _watch(dr: Session, given: Any) -> int:
-    job, told = _job(dr, given.job), False
-    for entry in job.watch(given.position):
-        told = True
+    for entry in _job(dr, given.job).watch(given.position):
         if given.json:
             _show(given, entry)
         elif line := _line(entry):
             print(line, flush=True)
-    if not told:
-        job.get()  # says so when there is none
     return DONE
 
 
