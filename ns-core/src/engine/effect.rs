@@ -287,14 +287,25 @@ impl Attempt {
                     }
                 }
                 let decision = self.decision()?;
-                let asked = async {
-                    let image = self.image(storage, image).await?;
-                    storage.resync(&image, decision).await
-                };
-                match asked.await {
-                    // Thrown away already, by an engine that died before it could say so: it is made again by itself.
-                    Err(e) if e.kind() == ErrorKind::NotFound && matches!(image, ImageRef::Replica(_)) => {}
-                    asked => asked?,
+                let began = self.inner.clock.now();
+                loop {
+                    let asked = async {
+                        let image = self.image(storage, image).await?;
+                        storage.resync(&image, decision).await
+                    };
+                    match asked.await {
+                        // Thrown away, by an engine that died before it could say so, and not made again yet. One that only seemed to be
+                        // gone would stay as it is, so it is asked for again: at worst it is copied once more.
+                        Err(e)
+                            if e.kind() == ErrorKind::NotFound
+                                && matches!(image, ImageRef::Replica(_))
+                                && self.inner.clock.now().duration_since(began).unsigned_abs()
+                                    <= self.inner.settings().arrival_limit =>
+                        {
+                            self.inner.clock.sleep(self.inner.settings().poll).await;
+                        }
+                        asked => break asked?,
+                    }
                 }
                 Ok(nothing)
             }
