@@ -286,27 +286,7 @@ impl Attempt {
                         .with_remedy("bring the other side back as primary first"));
                     }
                 }
-                let decision = self.decision()?;
-                let began = self.inner.clock.now();
-                loop {
-                    let asked = async {
-                        let image = self.image(storage, image).await?;
-                        storage.resync(&image, decision).await
-                    };
-                    match asked.await {
-                        // Thrown away, by an engine that died before it could say so, and not made again yet. One that only seemed to be
-                        // gone would stay as it is, so it is asked for again: at worst it is copied once more.
-                        Err(e)
-                            if e.kind() == ErrorKind::NotFound
-                                && matches!(image, ImageRef::Replica(_))
-                                && self.inner.clock.now().duration_since(began).unsigned_abs()
-                                    <= self.inner.settings().arrival_limit =>
-                        {
-                            self.inner.clock.sleep(self.inner.settings().poll).await;
-                        }
-                        asked => break asked?,
-                    }
-                }
+                self.resync(storage, image).await?;
                 Ok(nothing)
             }
             Action::Rename { side, image, name } => {
@@ -592,6 +572,23 @@ impl Attempt {
                     .with_remedy("see that the replication services of both sides run"));
                 }
                 _ => {}
+            }
+            self.inner.clock.sleep(self.inner.settings().poll).await;
+        }
+    }
+
+    async fn resync(&self, storage: &Storage, image: &ImageRef) -> Result<()> {
+        let decision = self.decision()?;
+        let began = self.inner.clock.now();
+        loop {
+            let asked = async { storage.resync(&self.image(storage, image).await?, decision).await };
+            let Err(error) = asked.await else { return Ok(()) };
+            // Thrown away, by an engine that died before it could say so, and not made again yet. One that only seemed to be gone
+            // would stay as it is, so it is asked for again: at worst it is copied once more.
+            let away = error.kind() == ErrorKind::NotFound && matches!(image, ImageRef::Replica(_));
+            let waited = self.inner.clock.now().duration_since(began).unsigned_abs();
+            if !away || waited > self.inner.settings().arrival_limit {
+                return Err(error);
             }
             self.inner.clock.sleep(self.inner.settings().poll).await;
         }

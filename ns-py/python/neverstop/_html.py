@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from ._values import Listing, Value, _brief, _differing
@@ -43,7 +44,7 @@ def _cell(value: object, depth: int) -> str:
         if isinstance(value, Value):
             return _one(value, None, depth) if any(True for _ in _differing(value)) else html.escape(type(value).__name__)
         if isinstance(value, Mapping):
-            table = f"<table>{_rows(_first(value.items()), depth)}</table>"
+            table = f"<table>{_rows(islice(value.items(), ROWS), depth)}</table>"
             return _folded(table, len(value)) if value else ""
         if isinstance(value, tuple | frozenset | list):
             return _many(tuple(value), len(value), depth) if value else ""
@@ -61,11 +62,6 @@ def _many(entries: tuple[Any, ...], total: int, depth: int) -> str:
     else:
         table = "<br>".join(_cell(entry, depth + 1) for entry in entries[:ROWS])
     return _folded(table, total)
-
-
-def _first(entries: Iterable[Any]) -> Iterator[Any]:
-    for _, entry in zip(range(ROWS), entries):  # noqa: B905
-        yield entry
 
 
 def _folded(table: str, count: int) -> str:
